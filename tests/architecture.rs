@@ -19,7 +19,14 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 const BANNED: [&str; 8] = [
-    "tokio", "tonic", "std::fs", "std::net", "Instant::now", "SystemTime", "ThreadPoolBuilder::build_global", "rayon::spawn",
+    "tokio",
+    "tonic",
+    "std::fs",
+    "std::net",
+    "Instant::now",
+    "SystemTime",
+    "ThreadPoolBuilder::build_global",
+    "rayon::spawn",
 ];
 
 fn sources(path: &Path, found: &mut Vec<PathBuf>) {

@@ -138,12 +138,13 @@ impl FromStr for PixelFormat {
     /// Reads a name in any case; `rgb`, `bgra`, `gray` and the like are taken for their 8-bit formats.
     fn from_str(text: &str) -> Result<Self, Error> {
         let lower = text.to_ascii_lowercase();
-        Self::ALL.into_iter().find(|format| format.name() == lower || format.name().strip_suffix('8') == Some(&lower)).ok_or(
-            Error::Unsupported {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == lower || format.name().strip_suffix('8') == Some(&lower))
+            .ok_or(Error::Unsupported {
                 field: "format",
                 value: text.to_owned(),
                 supported: "rgb8, bgr8, rgba8, bgra8, gray8, gray16, i420, i422, i444, nv12, yuyv, uyvy",
-            },
-        )
+            })
     }
 }

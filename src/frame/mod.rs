@@ -127,7 +127,13 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// As [`Frame::new`]; also a stride shorter than a row, or of a number that isn't the format's number of planes.
-    pub fn with_strides(format: PixelFormat, width: u32, height: u32, data: &'a [u8], strides: &[usize]) -> Result<Self> {
+    pub fn with_strides(
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        data: &'a [u8],
+        strides: &[usize],
+    ) -> Result<Self> {
         let mut parts = [(data, 0); 3];
         let mut rest = data;
         for (index, (part, &stride)) in parts.iter_mut().zip(strides).enumerate() {
@@ -228,6 +234,12 @@ impl FrameBuf {
     pub fn zeroed(format: PixelFormat, width: u32, height: u32) -> Result<Self> {
         Limits::ENGINE.check_size(width, height)?;
         Self::new(format, width, height, vec![0; format.frame_bytes(width, height)])
+    }
+
+    /// A placeholder without memory: a pixel's sides and no pixel, to be filled by [`FrameBuf::copy_from`].
+    pub(crate) const fn empty(format: PixelFormat) -> Self {
+        let color = ColorSpace { matrix: Matrix::Bt601, range: Range::Limited };
+        Self { format, width: 1, height: 1, color, data: Vec::new() }
     }
 
     /// The same pixels, read in another colour space.

@@ -16,7 +16,10 @@ pub fn detect() -> Level {
 /// All levels this CPU can run, lowest first.
 pub fn levels() -> Vec<Level> {
     let best = Level::new();
-    #[cfg_attr(not(any(target_arch = "x86", target_arch = "x86_64")), expect(unused_mut, reason = "one level elsewhere"))]
+    #[cfg_attr(
+        not(any(target_arch = "x86", target_arch = "x86_64")),
+        expect(unused_mut, reason = "one level elsewhere")
+    )]
     let mut all = vec![Level::baseline()];
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     {

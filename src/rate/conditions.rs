@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn summaries_follow_a_trend_within_what_was_seen() {
-        let samples: Vec<_> = (1..=8).map(|i| NetworkConditions::new(f64::from(i) * 1000.0, 40.0, 0.0, 5.0).unwrap()).collect();
+        let samples: Vec<_> =
+            (1..=8).map(|i| NetworkConditions::new(f64::from(i) * 1000.0, 40.0, 0.0, 5.0).unwrap()).collect();
         let rising = summarise(&samples).unwrap();
         assert!(rising.available_kbps > 7_000.0 && rising.predicted_kbps <= 8_000.0 && rising.stability < 0.7);
         let steady = summarise(&samples[..1]).unwrap();

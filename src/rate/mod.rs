@@ -2,10 +2,12 @@
 
 mod conditions;
 mod mode;
+mod model;
 mod plan;
 mod planner;
 
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
 pub use mode::Mode;
+pub(crate) use model::bytes as usual_bytes;
 pub use plan::{Plan, Reason, Scale};
-pub use planner::{Goal, Planner};
+pub use planner::{Goal, Hints};

@@ -1,5 +1,213 @@
-//! Declared conditions to a plan.
-/// wip
-pub struct Goal;
-/// wip
-pub struct Planner;
+//! Declared conditions to a plan, by a simple rule: the budget of a frame is its share of the link; the picture gets smaller
+//! before it gets ugly; frames are shed before nothing fits.
+
+use crate::codec::Codec;
+use crate::rate::model;
+use crate::rate::{Mode, NetworkConditions, Plan, Reason, Scale};
+
+/// Quality under which a smaller picture looks better than a coarser one.
+const SCALE_DOWN_QUALITY: u8 = 30;
+/// Quality that has to fit at the smallest scale before frames are shed.
+const SHED_QUALITY: u8 = 15;
+/// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
+const SCALE_UP_MARGIN: f64 = 1.3;
+/// Most frames shed for one that is coded: a stream slows down and never stops.
+const MAX_DIVISOR: u32 = 30;
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal {
+    /// Codec of the session.
+    pub codec: Codec,
+    /// Width of the source, pixels.
+    pub width: u32,
+    /// Height of the source, pixels.
+    pub height: u32,
+    /// Bytes of a raw frame.
+    pub raw_bytes: usize,
+    /// Frames a second.
+    pub fps: f64,
+    /// Mode.
+    pub mode: Mode,
+    /// Fraction of the raw bytes to save, instead of the mode's.
+    pub target_reduction: Option<f64>,
+    /// How many times more bytes this content takes than the model's usual picture; 1 where nothing is known yet.
+    pub complexity: f64,
+    /// Scale of the frame before.
+    pub scale: Scale,
+}
+
+/// What a plan is expected to give.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hints {
+    /// The plan.
+    pub plan: Plan,
+    /// Bytes of a packet.
+    pub bytes: f64,
+    /// Fraction of the raw bytes saved.
+    pub reduction: f64,
+    /// SSIM of luma that pictures of this quality usually keep.
+    pub ssim: f64,
+    /// Coding, sending at the goodput, and half a round trip, ms.
+    pub latency_ms: f64,
+}
+
+impl Goal {
+    /// The plan for the next frame under `network`, or for a link without limits where nothing is declared.
+    pub fn plan(&self, network: Option<&NetworkConditions>) -> Plan {
+        let mut plan = Plan {
+            codec: self.codec,
+            scale: Scale::FULL,
+            frame_divisor: 1,
+            quality: self.mode.quality(),
+            budget_bytes: None,
+            keyframe: false,
+            reason: Reason::Unlimited,
+        };
+        if self.codec == Codec::Lossless {
+            return Plan { quality: 100, reason: Reason::Lossless, ..plan };
+        }
+        if let Some(network) = network {
+            self.fit(network, &mut plan);
+        }
+        let target = self.target_reduction.unwrap_or(self.mode.reduction());
+        let allowed = ((1.0 - target) * self.raw_bytes as f64) as u32;
+        if plan.budget_bytes.is_none_or(|budget| allowed < budget) {
+            plan.budget_bytes = Some(allowed.max(1));
+            // A reduction that wasn't asked for by number, and doesn't bind, isn't why the plan is as it is.
+            if self.target_reduction.is_some() || self.predicted(plan.quality, plan.scale) > f64::from(allowed) {
+                plan.reason = Reason::Reduction { target, budget_bytes: allowed };
+                plan.quality = self.quality_for(f64::from(allowed), plan.scale, plan.quality);
+            }
+        }
+        plan
+    }
+
+    /// The plan, and what it is expected to give.
+    pub fn hints(&self, network: Option<&NetworkConditions>) -> Hints {
+        let plan = self.plan(network);
+        let bytes = match self.codec {
+            Codec::Lossless => self.raw_bytes as f64 * model::LOSSLESS_RATIO,
+            Codec::Jpeg => self.predicted(plan.quality, plan.scale).min(plan.budget_bytes.map_or(f64::MAX, f64::from)),
+        };
+        let pixels = f64::from(plan.scale.apply(self.width)) * f64::from(plan.scale.apply(self.height));
+        let sending_ms = network.map_or(0.0, |n| bytes * 8.0 / n.goodput_kbps() + n.rtt_ms() / 2.0);
+        Hints {
+            plan,
+            bytes,
+            reduction: 1.0 - bytes / self.raw_bytes.max(1) as f64,
+            ssim: if self.codec == Codec::Lossless { 1.0 } else { model::ssim(plan.quality) },
+            latency_ms: pixels / model::PIXELS_PER_MS + sending_ms,
+        }
+    }
+
+    /// Lowers scale, frame rate and quality until a frame fits its share of the link.
+    fn fit(&self, network: &NetworkConditions, plan: &mut Plan) {
+        let goodput_kbps = network.goodput_kbps();
+        let share = goodput_kbps * self.mode.utilisation() * 1000.0 / 8.0 / self.fps;
+        if self.predicted(plan.quality, Scale::FULL) <= share && self.scale == Scale::FULL {
+            plan.reason = Reason::LinkHasRoom { goodput_kbps };
+            plan.budget_bytes = Some(share as u32);
+            return;
+        }
+        plan.scale = Scale::LADDER
+            .into_iter()
+            .find(|&scale| {
+                let margin = if scale > self.scale { SCALE_UP_MARGIN } else { 1.0 };
+                self.predicted(SCALE_DOWN_QUALITY, scale) * margin <= share
+            })
+            .unwrap_or(Scale::LADDER[Scale::LADDER.len() - 1]);
+        let least = self.predicted(SHED_QUALITY, plan.scale);
+        plan.frame_divisor = ((least / share).ceil() as u32).clamp(1, MAX_DIVISOR);
+        let budget = (share * f64::from(plan.frame_divisor)).max(1.0);
+        plan.quality = self.quality_for(budget, plan.scale, plan.quality);
+        plan.budget_bytes = Some(budget as u32);
+        plan.reason = Reason::LinkLimits { goodput_kbps, budget_bytes: budget as u32 };
+    }
+
+    /// Bytes a packet of this quality and scale is expected to take.
+    fn predicted(&self, quality: u8, scale: Scale) -> f64 {
+        let pixels = f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height));
+        model::bytes(pixels, quality) * self.complexity
+    }
+
+    /// The highest quality up to `ceiling` expected to fit.
+    fn quality_for(&self, bytes: f64, scale: Scale, ceiling: u8) -> u8 {
+        (1..=ceiling).rev().find(|&quality| self.predicted(quality, scale) <= bytes).unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn goal() -> Goal {
+        Goal {
+            codec: Codec::Jpeg,
+            width: 1280,
+            height: 720,
+            raw_bytes: 1280 * 720 * 3 / 2,
+            fps: 30.0,
+            mode: Mode::Adaptive,
+            target_reduction: None,
+            complexity: 1.0,
+            scale: Scale::FULL,
+        }
+    }
+
+    fn link(kbps: f64) -> NetworkConditions {
+        NetworkConditions::new(kbps, 40.0, 0.0, 5.0).unwrap()
+    }
+
+    #[test]
+    fn less_bandwidth_never_means_more_bytes_a_second() {
+        let mut last = 0.0;
+        for kbps in [64.0, 128.0, 500.0, 2_000.0, 8_000.0, 30_000.0, 100_000.0] {
+            let plan = goal().plan(Some(&link(kbps)));
+            let rate = f64::from(plan.budget_bytes.unwrap()) / f64::from(plan.frame_divisor);
+            assert!(rate >= last, "{kbps}: {plan}");
+            assert!(rate * 8.0 * 30.0 <= kbps * 1000.0, "{kbps}: {plan}");
+            last = rate;
+        }
+    }
+
+    #[test]
+    fn the_picture_shrinks_before_frames_are_shed() {
+        let wide = goal().plan(Some(&link(100_000.0)));
+        assert_eq!((wide.scale, wide.frame_divisor, wide.quality), (Scale::FULL, 1, 75));
+        let narrow = goal().plan(Some(&link(4_000.0)));
+        assert!(narrow.scale < Scale::FULL && narrow.frame_divisor == 1, "{narrow}");
+        let thread = goal().plan(Some(&link(64.0)));
+        assert!(thread.frame_divisor > 1 && thread.frame_divisor <= MAX_DIVISOR, "{thread}");
+    }
+
+    #[test]
+    fn a_larger_scale_is_taken_again_only_with_room_to_spare() {
+        let small = Goal { scale: Scale::LADDER[2], ..goal() };
+        let flickers = (500..60_000).step_by(250).find(|&kbps| {
+            let kbps = f64::from(kbps);
+            let down = goal().plan(Some(&link(kbps))).scale;
+            let up = small.plan(Some(&link(kbps))).scale;
+            up < down
+        });
+        assert!(flickers.is_some(), "coming from below and from above must differ somewhere");
+    }
+
+    #[test]
+    fn a_reduction_asked_for_binds() {
+        let plan = Goal { target_reduction: Some(0.95), ..goal() }.plan(None);
+        assert_eq!(plan.budget_bytes, Some(69_120));
+        assert_eq!(plan.reason, Reason::Reduction { target: 0.95, budget_bytes: 69_120 });
+        assert!(plan.quality < 75, "{plan}");
+        let lossless = Goal { codec: Codec::Lossless, ..goal() }.plan(Some(&link(64.0)));
+        assert_eq!(lossless.reason, Reason::Lossless);
+    }
+
+    #[test]
+    fn hints_name_the_cost_of_a_slow_link() {
+        let fast = goal().hints(Some(&link(100_000.0)));
+        let slow = goal().hints(Some(&link(500.0)));
+        assert!(slow.bytes < fast.bytes && slow.ssim < fast.ssim && slow.latency_ms > 20.0);
+        assert!(fast.reduction > 0.8 && fast.reduction < 1.0);
+    }
+}

@@ -66,7 +66,13 @@ impl JpegEncoder {
     ///
     /// # Errors
     /// A quality outside 1..=100, or a format JPEG hasn't (16-bit grey). `out` is then as it was.
-    pub fn encode(&mut self, frame: &Frame<'_>, config: &JpegConfig, pool: &ThreadPool, out: &mut Vec<u8>) -> Result<JpegStats> {
+    pub fn encode(
+        &mut self,
+        frame: &Frame<'_>,
+        config: &JpegConfig,
+        pool: &ThreadPool,
+        out: &mut Vec<u8>,
+    ) -> Result<JpegStats> {
         let _ = (frame, config, pool, out, self.level);
         todo!()
     }

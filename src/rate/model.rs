@@ -1,0 +1,52 @@
+//! What a picture usually costs: bytes and SSIM by JPEG quality, from video frames of many kinds at 4:2:0. Sessions correct
+//! the bytes by what their own content took.
+
+/// Pixels coded in a millisecond by one core, a careful figure for the plan's latency.
+pub(crate) const PIXELS_PER_MS: f64 = 250_000.0;
+/// Bytes of a lossless packet as a fraction of the raw frame, for pictures from cameras.
+pub(crate) const LOSSLESS_RATIO: f64 = 0.5;
+
+/// Quality, bits a pixel, SSIM of luma.
+const USUAL: [(f64, f64, f64); 9] = [
+    (1.0, 0.13, 0.60),
+    (5.0, 0.17, 0.72),
+    (10.0, 0.24, 0.82),
+    (25.0, 0.42, 0.90),
+    (50.0, 0.65, 0.94),
+    (75.0, 1.00, 0.962),
+    (90.0, 1.90, 0.983),
+    (95.0, 2.80, 0.990),
+    (100.0, 6.00, 0.998),
+];
+
+/// Bytes of a packet of `pixels` at `quality`; grows with both.
+pub(crate) fn bytes(pixels: f64, quality: u8) -> f64 {
+    pixels * interpolate(quality, |row| row.1) / 8.0
+}
+
+/// SSIM at `quality`.
+pub(crate) fn ssim(quality: u8) -> f64 {
+    interpolate(quality, |row| row.2)
+}
+
+fn interpolate(quality: u8, pick: fn(&(f64, f64, f64)) -> f64) -> f64 {
+    let quality = f64::from(quality);
+    let upper = USUAL.iter().position(|row| row.0 >= quality).unwrap_or(USUAL.len() - 1).max(1);
+    let (low, high) = (&USUAL[upper - 1], &USUAL[upper]);
+    let t = ((quality - low.0) / (high.0 - low.0)).clamp(0.0, 1.0);
+    pick(low) + t * (pick(high) - pick(low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_ssim_grow_with_quality() {
+        for quality in 1..100 {
+            assert!(bytes(1e6, quality) < bytes(1e6, quality + 1));
+            assert!(ssim(quality) < ssim(quality + 1));
+        }
+        assert_eq!(bytes(8.0, 75), 1.0);
+    }
+}

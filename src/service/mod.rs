@@ -1,0 +1,11 @@
+//! The streaming gRPC service.
+
+/// The wire contract's types, client and server, as generated from `proto/`.
+pub mod proto {
+    #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+
+    tonic::include_proto!("auralink.aic.v1");
+
+    /// The contract's descriptors, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}

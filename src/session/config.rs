@@ -1,0 +1,128 @@
+//! What a session is opened with, and what can change while it runs.
+
+use crate::codec::Codec;
+use crate::codec::jpeg::Subsampling;
+use crate::error::{Error, Result};
+use crate::frame::{ColorSpace, PixelFormat};
+use crate::limits::{self, Limits, check};
+use crate::rate::{Mode, NetworkConditions};
+
+/// What a session is opened with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SessionConfig {
+    /// Codec of its packets.
+    pub codec: Codec,
+    /// Format of its frames.
+    pub format: PixelFormat,
+    /// Width of its frames, pixels.
+    pub width: u32,
+    /// Height of its frames, pixels.
+    pub height: u32,
+    /// How luma and chroma of its frames are to be read.
+    pub color: ColorSpace,
+    /// Frames a second, 1..=120.
+    pub fps: f64,
+    /// What it promises.
+    pub mode: Mode,
+    /// Fraction of the raw bytes to save, 0.1..=0.95, instead of the mode's.
+    pub target_reduction: Option<f64>,
+    /// Lowest SSIM of luma, 0.5..=1, instead of the mode's.
+    pub min_quality: Option<f64>,
+    /// Time a frame may take in the session, 5..=100 ms.
+    pub max_latency_ms: u32,
+    /// Declared network; a link without limits where absent.
+    pub network: Option<NetworkConditions>,
+    /// PSNR and SSIM with every packet. Without it they are measured only now and then, to keep the quality floor.
+    pub measure_quality: bool,
+    /// Chroma sampling of JPEG packets.
+    pub subsampling: Subsampling,
+}
+
+impl SessionConfig {
+    /// A session of 30 frames a second in adaptive mode, no network declared.
+    pub fn new(codec: Codec, format: PixelFormat, width: u32, height: u32) -> Self {
+        Self {
+            codec,
+            format,
+            width,
+            height,
+            color: ColorSpace::default(),
+            fps: 30.0,
+            mode: Mode::default(),
+            target_reduction: None,
+            min_quality: None,
+            max_latency_ms: 20,
+            network: None,
+            measure_quality: false,
+            subsampling: Subsampling::default(),
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field out of its range, or a format that the codec hasn't.
+    pub fn validate(&self) -> Result<()> {
+        Limits::ENGINE.check_size(self.width, self.height)?;
+        check("fps", self.fps, &limits::FPS)?;
+        check("max_latency_ms", f64::from(self.max_latency_ms), &limits::MAX_LATENCY_MS)?;
+        if let Some(target) = self.target_reduction {
+            check("target_reduction", target, &limits::TARGET_REDUCTION)?;
+        }
+        if let Some(floor) = self.min_quality {
+            check("min_quality", floor, &limits::MIN_QUALITY)?;
+        }
+        if self.codec == Codec::Jpeg && self.format == PixelFormat::Gray16 {
+            return Err(Error::Unsupported {
+                field: "codec",
+                value: "jpeg of gray16".to_owned(),
+                supported: "16-bit grey is coded by lossless alone",
+            });
+        }
+        Ok(())
+    }
+
+    /// Lowest SSIM of luma promised.
+    pub fn floor(&self) -> f64 {
+        self.min_quality.unwrap_or(self.mode.min_ssim())
+    }
+
+    /// Fraction of the raw bytes whose saving is promised.
+    pub fn reduction(&self) -> f64 {
+        self.target_reduction.unwrap_or(self.mode.reduction())
+    }
+}
+
+/// Changes to a running session; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// New mode.
+    pub mode: Option<Mode>,
+    /// New reduction, 0.1..=0.95.
+    pub target_reduction: Option<f64>,
+    /// New lowest SSIM, 0.5..=1.
+    pub min_quality: Option<f64>,
+    /// New frame rate, 1..=120.
+    pub fps: Option<f64>,
+    /// Whether every packet is measured.
+    pub measure_quality: Option<bool>,
+}
+
+impl Changes {
+    /// The configuration with these changes, checked.
+    ///
+    /// # Errors
+    /// As [`SessionConfig::validate`].
+    pub fn apply(&self, config: &SessionConfig) -> Result<SessionConfig> {
+        let changed = SessionConfig {
+            mode: self.mode.unwrap_or(config.mode),
+            target_reduction: self.target_reduction.or(config.target_reduction),
+            min_quality: self.min_quality.or(config.min_quality),
+            fps: self.fps.unwrap_or(config.fps),
+            measure_quality: self.measure_quality.unwrap_or(config.measure_quality),
+            ..*config
+        };
+        changed.validate()?;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,324 @@
+//! One stream as a value: frames and network facts in, packets out, time as an argument.
+//!
+//! A session does no IO, reads no clock and starts no thread. The caller pushes frames, hands in what the receiver and the
+//! network report, and polls until there is nothing more:
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use auralink::{Codec, Engine, Frame, Output, PixelFormat, SessionConfig, Stamp};
+//!
+//! let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build()?);
+//! let mut session = Engine::new(pool).session(SessionConfig::new(Codec::Jpeg, PixelFormat::I420, 320, 180))?;
+//! let pixels = vec![128; 320 * 180 * 3 / 2];
+//! for frame_number in 0..3 {
+//!     let now = Duration::from_millis(33 * frame_number);
+//!     let stamp = Stamp { frame_number, timestamp_us: now.as_micros() as u64 };
+//!     session.push(stamp, &Frame::new(PixelFormat::I420, 320, 180, &pixels)?, now)?;
+//!     loop {
+//!         match session.poll(now) {
+//!             Output::Packet(packet) => println!("{} bytes, {}", packet.data.len(), packet.info.plan),
+//!             Output::Dropped(frame) => println!("dropped: {}", frame.reason),
+//!             Output::Failed(frame) => println!("failed: {}", frame.error),
+//!             Output::Wait(_) => break,
+//!         }
+//!     }
+//! }
+//! assert_eq!(session.stats().packets_out, 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod coder;
+mod config;
+mod link;
+mod output;
+mod promise;
+mod stats;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use coder::{Coded, Coder, Order};
+pub use config::{Changes, SessionConfig};
+pub use output::{DropReason, Dropped, Failed, Fallback, Output, Packet, PacketInfo, StageTimes, Stamp};
+pub use stats::{Recent, Stats};
+
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, FrameBuf};
+use crate::rate::{NetworkConditions, Plan, Scale, usual_bytes};
+use crate::resize::Resizer;
+use link::Link;
+use promise::Promise;
+
+/// Answers that may wait for a poll; a caller who never polls loses the oldest ones of dropped frames.
+const MAX_EVENTS: usize = 64;
+
+/// What the receiver, the network or the user says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Feedback {
+    /// The receiver has a packet.
+    Ack {
+        /// Number of its frame.
+        frame_number: u64,
+    },
+    /// The network is now so.
+    Network(NetworkConditions),
+    /// The receiver needs a packet that stands alone.
+    Keyframe,
+    /// The session is to go on otherwise.
+    Reconfigure(Changes),
+}
+
+/// A stream of frames on its way to packets. See the [module](self).
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    coder: Coder,
+    resizer: Resizer,
+    scaled: FrameBuf,
+    link: Link,
+    promise: Promise,
+    complexity: f64,
+    scale: Scale,
+    keyframe_wanted: bool,
+    /// Frames until one is coded, where the plan sheds some.
+    until_coded: u32,
+    last_number: Option<u64>,
+    held: Option<Stamp>,
+    held_frame: FrameBuf,
+    events: VecDeque<Event>,
+    ready: Option<PacketInfo>,
+    data: Vec<u8>,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+enum Event {
+    Dropped(Dropped),
+    Failed(Failed),
+}
+
+impl Session {
+    pub(crate) fn new(coder: Coder, config: SessionConfig) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            link: Link::new(config.network),
+            promise: Promise::default(),
+            config,
+            coder,
+            resizer: Resizer::default(),
+            scaled: FrameBuf::zeroed(config.format, 1, 1)?,
+            complexity: 1.0,
+            scale: Scale::FULL,
+            keyframe_wanted: true,
+            until_coded: 0,
+            last_number: None,
+            held: None,
+            held_frame: FrameBuf::zeroed(config.format, 1, 1)?,
+            events: VecDeque::with_capacity(MAX_EVENTS),
+            ready: None,
+            data: Vec::new(),
+            stats: Stats::default(),
+        })
+    }
+
+    /// Takes a frame. It is coded at once if the link has room, without a copy; otherwise it is copied and held until there
+    /// is room or a newer frame takes its place.
+    ///
+    /// # Errors
+    /// A frame that isn't of the session's format and size, or a number that doesn't ascend. The session is then as it was.
+    pub fn push(&mut self, stamp: Stamp, frame: &Frame<'_>, now: Duration) -> Result<()> {
+        self.check(stamp, frame)?;
+        self.last_number = Some(stamp.frame_number);
+        self.stats.frames_in += 1;
+        if self.until_coded > 0 {
+            self.until_coded -= 1;
+            self.drop_frame(stamp, DropReason::FrameRate);
+            return Ok(());
+        }
+        if self.ready.is_none() && self.held.is_none() && self.link.is_free(now, self.config.fps) {
+            let frame = frame.with_color(self.config.color);
+            self.compress(stamp, &frame, now);
+        } else {
+            if let Some(older) = self.held.replace(stamp) {
+                let busy = !self.link.is_free(now, self.config.fps);
+                self.drop_frame(older, if busy { DropReason::LinkBusy } else { DropReason::Superseded });
+            }
+            self.held_frame.copy_from(frame);
+        }
+        Ok(())
+    }
+
+    /// The next answer. Poll after every push, and at the time a [`Output::Wait`] named, until it says wait again.
+    pub fn poll(&mut self, now: Duration) -> Output<'_> {
+        match self.events.pop_front() {
+            Some(Event::Dropped(dropped)) => return Output::Dropped(dropped),
+            Some(Event::Failed(failed)) => return Output::Failed(failed),
+            None => {}
+        }
+        if self.ready.is_none() && self.link.is_free(now, self.config.fps) {
+            if let Some(stamp) = self.held.take() {
+                let held = std::mem::replace(&mut self.held_frame, FrameBuf::empty(self.config.format));
+                self.compress(stamp, &held.as_frame().with_color(self.config.color), now);
+                self.held_frame = held;
+            }
+        }
+        if let Some(info) = self.ready.take() {
+            return Output::Packet(Packet { info, data: &self.data });
+        }
+        if let Some(Event::Failed(failed)) = self.events.pop_front() {
+            return Output::Failed(failed);
+        }
+        Output::Wait(self.held.is_some().then(|| self.link.free_at(self.config.fps)))
+    }
+
+    /// Takes what the receiver, the network or the user says; the next frame's plan follows it.
+    ///
+    /// # Errors
+    /// A change out of its range; the session is then as it was.
+    pub fn feedback(&mut self, feedback: Feedback) -> Result<()> {
+        match feedback {
+            Feedback::Ack { frame_number } => {
+                if self.last_number.is_some_and(|last| frame_number <= last) {
+                    self.stats.acked += 1;
+                }
+            }
+            Feedback::Network(network) => {
+                self.config.network = Some(network);
+                self.link.declare(network);
+            }
+            Feedback::Keyframe => self.keyframe_wanted = true,
+            Feedback::Reconfigure(changes) => self.config = changes.apply(&self.config)?,
+        }
+        Ok(())
+    }
+
+    /// Gives up the frame that is held, as dropped; called when the stream ends.
+    pub fn close(&mut self) {
+        if let Some(stamp) = self.held.take() {
+            self.drop_frame(stamp, DropReason::Closing);
+        }
+    }
+
+    /// The plan of the next frame, as things are.
+    pub fn plan(&self) -> Plan {
+        let goal = crate::rate::Goal {
+            codec: self.config.codec,
+            width: self.config.width,
+            height: self.config.height,
+            raw_bytes: self.config.format.frame_bytes(self.config.width, self.config.height),
+            fps: self.config.fps,
+            mode: self.config.mode,
+            target_reduction: self.config.target_reduction,
+            complexity: self.complexity,
+            scale: self.scale,
+        };
+        Plan {
+            keyframe: self.keyframe_wanted || self.config.codec == Codec::Jpeg,
+            ..goal.plan(self.config.network.as_ref())
+        }
+    }
+
+    /// What the session was opened with, and has been changed to.
+    pub fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn check(&self, stamp: Stamp, frame: &Frame<'_>) -> Result<()> {
+        let mismatch = |field, actual: String, expected: String| Err(Error::Mismatch { field, actual, expected });
+        if frame.format() != self.config.format {
+            return mismatch("format", frame.format().to_string(), self.config.format.to_string());
+        }
+        if (frame.width(), frame.height()) != (self.config.width, self.config.height) {
+            let size = |w, h| format!("{w}x{h}");
+            return mismatch("size", size(frame.width(), frame.height()), size(self.config.width, self.config.height));
+        }
+        match self.last_number {
+            Some(last) if stamp.frame_number <= last => {
+                mismatch("frame_number", stamp.frame_number.to_string(), format!("one over {last}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn drop_frame(&mut self, stamp: Stamp, reason: DropReason) {
+        self.stats.count_drop(reason);
+        self.tell(Event::Dropped(Dropped { stamp, reason }));
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// Codes a frame to `ready` and `data`, or tells why not.
+    fn compress(&mut self, stamp: Stamp, frame: &Frame<'_>, now: Duration) {
+        match self.try_compress(stamp, frame) {
+            Ok(info) => {
+                self.link.send(info.compressed_bytes, now);
+                self.keyframe_wanted &= !info.keyframe;
+                self.until_coded = info.plan.frame_divisor - 1;
+                self.scale = info.plan.scale;
+                self.learn(&info);
+                self.stats.count_packet(&info);
+                self.ready = Some(info);
+            }
+            Err(error) => {
+                self.stats.failed += 1;
+                self.tell(Event::Failed(Failed { stamp, error }));
+            }
+        }
+    }
+
+    fn try_compress(&mut self, stamp: Stamp, source: &Frame<'_>) -> Result<PacketInfo> {
+        let plan = self.plan();
+        let start = self.coder.now();
+        let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
+        let frame = if plan.scale == Scale::FULL {
+            *source
+        } else {
+            self.resizer.resize(source, width, height, &mut self.scaled)?;
+            self.scaled.as_frame().with_color(source.color())
+        };
+        let resize_us = self.coder.now().saturating_sub(start).as_micros() as u64;
+        self.data.clear();
+        let kept = self.promise.keep(&mut self.coder, &self.config, &plan, &frame, &mut self.data)?;
+        let mut info = PacketInfo {
+            stamp,
+            codec: kept.codec,
+            width,
+            height,
+            keyframe: kept.coded.keyframe,
+            original_bytes: source.raw_bytes(),
+            compressed_bytes: kept.coded.bytes,
+            quality: kept.coded.quality,
+            plan,
+            psnr_db: kept.coded.measured.map(|m| m.psnr_db).filter(|psnr| psnr.is_finite()),
+            ssim: kept.coded.measured.map(|m| m.ssim),
+            times: StageTimes { resize_us, encode_us: kept.encode_us, measure_us: kept.measure_us },
+            fallback: kept.fallback,
+        };
+        let late = info.times.total_us() > u64::from(self.config.max_latency_ms) * 1_000;
+        self.promise.note_late(late);
+        if late && info.fallback.is_none() {
+            info.fallback = Some(Fallback::Latency);
+        }
+        Ok(info)
+    }
+
+    /// Corrects the byte model by what this content took.
+    fn learn(&mut self, info: &PacketInfo) {
+        if info.codec == Codec::Jpeg {
+            let usual = usual_bytes(f64::from(info.width) * f64::from(info.height), info.quality);
+            let seen = (info.compressed_bytes as f64 / usual).clamp(0.05, 20.0);
+            self.complexity += 0.25 * (seen - self.complexity);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Keeping what a session promises: the reduction, the quality floor, the time, and a packet whatever happens.
+
+use std::time::Duration;
+
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::rate::{Plan, Reason};
+use crate::session::coder::{Coded, Coder, Order};
+use crate::session::config::SessionConfig;
+use crate::session::output::Fallback;
+
+/// A frame in this many is measured to keep the floor where not every one is.
+const PROBE_INTERVAL: u32 = 30;
+/// Times a frame is coded again to reach its floor.
+const MAX_FLOOR_PASSES: u32 = 3;
+/// Highest quality the floor may ask for.
+const MAX_QUALITY: u8 = 98;
+
+/// What was learned of this content's quality, from frame to frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Promise {
+    /// Lowest quality that kept the floor of late; 0 where the plan's own does.
+    floor_quality: u8,
+    until_probe: u32,
+    late: bool,
+}
+
+/// A coded frame and what gave way for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    pub(crate) codec: Codec,
+    pub(crate) coded: Coded,
+    pub(crate) encode_us: u64,
+    pub(crate) measure_us: u64,
+    pub(crate) fallback: Option<Fallback>,
+}
+
+impl Promise {
+    /// Tells whether the last frame took too long: the next one is then coded with one pass and no probe.
+    pub(crate) fn note_late(&mut self, late: bool) {
+        self.late = late;
+    }
+
+    /// Codes `frame` as planned, at a higher quality where the floor needs it.
+    pub(crate) fn keep(
+        &mut self,
+        coder: &mut Coder,
+        config: &SessionConfig,
+        plan: &Plan,
+        frame: &Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Kept> {
+        let mut order = Order {
+            codec: plan.codec,
+            quality: plan.quality.max(self.floor_quality),
+            subsampling: config.subsampling,
+            optimise: false,
+            max_bytes: plan.budget_bytes.map(|budget| budget as usize),
+            temporal: true,
+            keyframe: plan.keyframe,
+            measure: config.measure_quality || self.probe_due(),
+        };
+        let mut kept = self.code_somehow(coder, frame, &mut order, out)?;
+        if plan.codec == Codec::Jpeg && kept.codec == Codec::Jpeg {
+            self.keep_floor(coder, config, plan, frame, order, &mut kept, out)?;
+        }
+        Ok(kept)
+    }
+
+    /// Codes at any price: over a budget nothing fits, and losslessly where the codec fails.
+    fn code_somehow(&self, coder: &mut Coder, frame: &Frame<'_>, order: &mut Order, out: &mut Vec<u8>) -> Result<Kept> {
+        let (coded, fallback) = match coder.code(frame, order, out) {
+            Ok(coded) => (coded, None),
+            Err(Error::Budget { .. }) => {
+                (order.quality, order.max_bytes) = (1, None);
+                (coder.code(frame, order, out)?, Some(Fallback::Budget))
+            }
+            Err(error) if error.is_input() || order.codec == Codec::Lossless => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "codec failed, falling back to lossless");
+                *order = Order { measure: order.measure, ..Order::still(Codec::Lossless) };
+                (coder.code(frame, order, out)?, Some(Fallback::CodecError))
+            }
+        };
+        let [encode, measure] = coded.times.map(micros);
+        Ok(Kept { codec: order.codec, coded, encode_us: encode, measure_us: measure, fallback })
+    }
+
+    /// Codes again, finer, while the picture is under its floor: over the reduction promised if need be, never over what
+    /// the link carries.
+    #[expect(clippy::too_many_arguments, reason = "one frame's whole context, used once")]
+    fn keep_floor(
+        &mut self,
+        coder: &mut Coder,
+        config: &SessionConfig,
+        plan: &Plan,
+        frame: &Frame<'_>,
+        mut order: Order,
+        kept: &mut Kept,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let floor = config.floor();
+        let allowed = ((1.0 - config.reduction()) * frame.raw_bytes() as f64) as usize;
+        let link_limits = matches!(plan.reason, Reason::LinkLimits { .. });
+        let mut passes = if self.late { 0 } else { MAX_FLOOR_PASSES };
+        while let Some(measured) = kept.coded.measured.filter(|m| m.ssim < floor) {
+            let finer = finer(kept.coded.quality, measured.ssim, floor);
+            if link_limits || passes == 0 || finer == kept.coded.quality {
+                kept.fallback = kept.fallback.or(Some(Fallback::Budget));
+                return Ok(());
+            }
+            passes -= 1;
+            order.quality = finer;
+            order.max_bytes = None;
+            out.clear();
+            kept.coded = coder.code(frame, &order, out)?;
+            let [encode, measure] = kept.coded.times.map(micros);
+            kept.encode_us += encode;
+            kept.measure_us += measure;
+            self.floor_quality = finer;
+        }
+        if kept.coded.bytes > allowed && kept.fallback.is_none() {
+            kept.fallback = Some(Fallback::QualityFloor);
+        }
+        // Content changes: what it needed once it may not need for long.
+        if order.measure && kept.coded.measured.is_some_and(|m| m.ssim > floor + (1.0 - floor) * 0.2) {
+            self.floor_quality = self.floor_quality.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    fn probe_due(&mut self) -> bool {
+        if self.late {
+            return false;
+        }
+        let due = self.until_probe == 0;
+        self.until_probe = if due { PROBE_INTERVAL - 1 } else { self.until_probe - 1 };
+        due
+    }
+}
+
+/// A higher quality, by how much of the loss has to go: the distance to 100 shrinks as the distance to an SSIM of 1 must.
+fn finer(quality: u8, ssim: f64, floor: f64) -> u8 {
+    if quality >= MAX_QUALITY {
+        return quality;
+    }
+    let ratio = ((1.0 - floor) / (1.0 - ssim).max(1e-6)).clamp(0.0, 1.0);
+    let aim = 100.0 - f64::from(100 - quality) * ratio * 0.9;
+    (aim.ceil() as u8).clamp(quality + 1, MAX_QUALITY)
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}
