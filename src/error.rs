@@ -31,14 +31,14 @@ pub enum Error {
         /// Where the expectation comes from, such as "1280x720 I420".
         why: String,
     },
-    /// Something larger than its limit, in bytes.
-    #[error("{field}: {actual} bytes, over the limit of {limit}")]
+    /// More of something than its limit: bytes, unless the field says otherwise.
+    #[error("{field}: {actual} is over the limit of {limit}")]
     TooLarge {
         /// Name of the field.
         field: &'static str,
-        /// Bytes given or needed.
+        /// How much was given or needed.
         actual: u64,
-        /// Largest number of bytes taken.
+        /// Most that is taken.
         limit: u64,
     },
     /// A byte budget under the smallest packet this frame can become.

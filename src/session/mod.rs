@@ -50,7 +50,7 @@ use crate::resize::Resizer;
 use link::Link;
 use promise::Promise;
 
-/// Answers that may wait for a poll; a caller who never polls loses the oldest ones of dropped frames.
+/// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
 
 /// What the receiver, the network or the user says.
@@ -126,7 +126,8 @@ impl Session {
     /// is room or a newer frame takes its place.
     ///
     /// # Errors
-    /// A frame that isn't of the session's format and size, or a number that doesn't ascend. The session is then as it was.
+    /// A frame that isn't of the session's format and size, a number that doesn't ascend, or 64 answers nobody polled for. The
+    /// session is then as it was.
     pub fn push(&mut self, stamp: Stamp, frame: &Frame<'_>, now: Duration) -> Result<()> {
         self.check(stamp, frame)?;
         self.last_number = Some(stamp.frame_number);
@@ -238,6 +239,10 @@ impl Session {
             let size = |w, h| format!("{w}x{h}");
             return mismatch("size", size(frame.width(), frame.height()), size(self.config.width, self.config.height));
         }
+        if self.events.len() >= MAX_EVENTS {
+            let (actual, limit) = (self.events.len() as u64 + 1, MAX_EVENTS as u64);
+            return Err(Error::TooLarge { field: "answers not polled", actual, limit });
+        }
         match self.last_number {
             Some(last) if stamp.frame_number <= last => {
                 mismatch("frame_number", stamp.frame_number.to_string(), format!("one over {last}"))
@@ -248,14 +253,7 @@ impl Session {
 
     fn drop_frame(&mut self, stamp: Stamp, reason: DropReason) {
         self.stats.count_drop(reason);
-        self.tell(Event::Dropped(Dropped { stamp, reason }));
-    }
-
-    fn tell(&mut self, event: Event) {
-        if self.events.len() == MAX_EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back(event);
+        self.events.push_back(Event::Dropped(Dropped { stamp, reason }));
     }
 
     /// Codes a frame to `ready` and `data`, or tells why not.
@@ -272,7 +270,7 @@ impl Session {
             }
             Err(error) => {
                 self.stats.failed += 1;
-                self.tell(Event::Failed(Failed { stamp, error }));
+                self.events.push_back(Event::Failed(Failed { stamp, error }));
             }
         }
     }
