@@ -157,12 +157,13 @@ impl Session {
             Some(Event::Failed(failed)) => return Output::Failed(failed),
             None => {}
         }
-        if self.ready.is_none() && self.link.is_free(now, self.config.fps) {
-            if let Some(stamp) = self.held.take() {
-                let held = std::mem::replace(&mut self.held_frame, FrameBuf::empty(self.config.format));
-                self.compress(stamp, &held.as_frame().with_color(self.config.color), now);
-                self.held_frame = held;
-            }
+        if self.ready.is_none()
+            && self.link.is_free(now, self.config.fps)
+            && let Some(stamp) = self.held.take()
+        {
+            let held = std::mem::replace(&mut self.held_frame, FrameBuf::empty(self.config.format));
+            self.compress(stamp, &held.as_frame().with_color(self.config.color), now);
+            self.held_frame = held;
         }
         if let Some(info) = self.ready.take() {
             return Output::Packet(Packet { info, data: &self.data });
