@@ -26,6 +26,10 @@ pub const MAX_LATENCY_MS: std::ops::RangeInclusive<f64> = 5.0..=100.0;
 pub const JPEG_QUALITY: std::ops::RangeInclusive<u8> = 1..=100;
 /// Frames a stream may have in flight: pushed, and not yet answered.
 pub const WINDOW_FRAMES: std::ops::RangeInclusive<u32> = 1..=8;
+/// Frames a second a y4m stream may declare.
+pub const Y4M_FPS: std::ops::RangeInclusive<f64> = 1.0..=1_000.0;
+/// Longest header or `FRAME` line of a y4m stream, newline included, bytes.
+pub const MAX_Y4M_LINE_BYTES: usize = 1_024;
 /// Frames in one batch call.
 pub const MAX_BATCH_FRAMES: usize = 64;
 

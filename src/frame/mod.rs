@@ -259,6 +259,18 @@ impl FrameBuf {
         (self.format, self.width, self.height, self.color) = (frame.format, frame.width, frame.height, frame.color);
     }
 
+    /// Gives this buffer another format and size, keeping its memory where that is large enough. The bytes, which are
+    /// returned to be filled, are whatever was there, or zero.
+    ///
+    /// # Errors
+    /// A side outside 1..=16384; the buffer is as it was.
+    pub fn reshape(&mut self, format: PixelFormat, width: u32, height: u32, color: ColorSpace) -> Result<&mut [u8]> {
+        Limits::ENGINE.check_size(width, height)?;
+        self.data.resize(format.frame_bytes(width, height), 0);
+        (self.format, self.width, self.height, self.color) = (format, width, height, color);
+        Ok(&mut self.data)
+    }
+
     /// A borrowed view.
     pub fn as_frame(&self) -> Frame<'_> {
         let mut planes = [Plane::default(); 3];

@@ -3,6 +3,8 @@
 //! Every kernel has a plain scalar form, which is its specification, and gives the same bits at every SIMD level: packets
 //! don't depend on the machine that made them. A level is found once, held by the [`Engine`](crate::Engine) and passed down.
 
+pub mod convert;
+
 pub use fearless_simd::Level;
 
 /// The best level of this CPU, or the lower one that `AURALINK_SIMD` (`baseline`, `sse4.2`, `avx2`, `avx512`) asks for. The
