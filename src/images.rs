@@ -34,7 +34,7 @@ pub fn decode(data: &[u8], limits: &Limits) -> Result<FrameBuf> {
         Ok(ImageFormat::WebP) => "webp",
         _ => return Err(Error::Malformed { what: "image", detail: "not a PNG, JPEG or WebP file".to_owned() }),
     };
-    // The decoders are other people's: a fault of theirs that a file can reach must not take the service down.
+    // The WebP decoder indexes out of bounds on damaged animations: a stranger's file must not take the service down.
     let decoded = catch_unwind(AssertUnwindSafe(|| match what {
         "png" => {
             check_ihdr(data, limits)?;

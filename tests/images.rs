@@ -233,3 +233,23 @@ fn every_cut_and_flipped_byte_of_small_files_is_survived() {
         }
     }
 }
+
+/// An 8x8 picture as WebP's lossy coding has it.
+const VP8: [u8; 28] =
+    [112, 1, 0, 157, 1, 42, 8, 0, 8, 0, 7, 64, 150, 37, 148, 2, 116, 1, 64, 0, 0, 254, 238, 161, 231, 14, 0, 0];
+
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let padding = vec![0; data.len() % 2];
+    [name, (data.len() as u32).to_le_bytes().as_slice(), data, &padding].concat()
+}
+
+#[test]
+fn a_decoder_that_panics_gives_an_error() {
+    // An animation with alpha whose frame says 4x4 while its picture is 8x8.
+    let alpha = chunk(b"ALPH", &[&[0][..], &[128; 16]].concat());
+    let frame = [&[0, 0, 0, 0, 0, 0, 3, 0, 0, 3, 0, 0, 1, 0, 0, 0][..], &alpha, &chunk(b"VP8 ", &VP8)].concat();
+    let chunks = [chunk(b"VP8X", &[0x12, 0, 0, 0, 3, 0, 0, 3, 0, 0]), chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame)];
+    let file = chunk(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat());
+    let error = decode(&file, &Limits::ENGINE).unwrap_err();
+    assert_eq!(error.to_string(), "webp: the decoder gave up on this file");
+}

@@ -4,6 +4,7 @@
 //! don't depend on the machine that made them. A level is found once, held by the [`Engine`](crate::Engine) and passed down.
 
 pub mod convert;
+pub mod metric;
 
 pub use fearless_simd::Level;
 
