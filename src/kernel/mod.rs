@@ -3,8 +3,12 @@
 //! Every kernel has a plain scalar form, which is its specification, and gives the same bits at every SIMD level: packets
 //! don't depend on the machine that made them. A level is found once, held by the [`Engine`](crate::Engine) and passed down.
 
+pub(crate) mod adler;
 pub mod convert;
 pub mod metric;
+pub(crate) mod diff;
+pub(crate) mod predict;
+pub(crate) mod rct;
 
 pub use fearless_simd::Level;
 

@@ -1,11 +1,38 @@
 //! The lossless codec.
+//!
+//! ```
+//! use auralink::codec::lossless::{LosslessConfig, LosslessDecoder, LosslessEncoder};
+//! use auralink::{Frame, Limits, PixelFormat};
+//!
+//! let pool = rayon::ThreadPoolBuilder::new().build()?;
+//! let level = auralink::kernel::detect();
+//! let pixels: Vec<u8> = (0..64 * 48 * 3).map(|i| (i / 7) as u8).collect();
+//! let frame = Frame::new(PixelFormat::Rgb8, 64, 48, &pixels)?;
+//!
+//! let mut packet = Vec::new();
+//! let config = LosslessConfig { temporal: true, keyframe: false };
+//! LosslessEncoder::new(level).encode(&frame, &config, &pool, &mut packet)?;
+//! let mut decoder = LosslessDecoder::new(level, Limits::ENGINE);
+//! assert_eq!(decoder.decode(&packet, &pool)?.data(), pixels);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+#![doc = include_str!("FORMAT.md")]
 
-use fearless_simd::Level;
-use rayon::ThreadPool;
+mod decoder;
+mod encoder;
+mod header;
+mod layout;
+mod planes;
+mod residual;
+mod scroll;
+mod stream;
+mod tiles;
+mod workers;
 
-use crate::error::Result;
-use crate::frame::{Frame, FrameBuf};
-use crate::limits::Limits;
+pub use decoder::LosslessDecoder;
+pub use encoder::LosslessEncoder;
+pub use header::{HEADER_BYTES, Header};
 
 /// How a frame is to be coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,55 +50,4 @@ pub struct LosslessStats {
     pub bytes: usize,
     /// Whether the packet stands alone.
     pub keyframe: bool,
-}
-
-/// A lossless encoder with the frame before and its working memory.
-#[derive(Debug)]
-pub struct LosslessEncoder {
-    level: Level,
-}
-
-impl LosslessEncoder {
-    /// An encoder for a SIMD level.
-    pub fn new(level: Level) -> Self {
-        Self { level }
-    }
-
-    /// Codes `frame` as one packet, appended to `out`.
-    ///
-    /// # Errors
-    /// A zstd failure (memory); `out` is then as it was and the next packet is a keyframe.
-    pub fn encode(
-        &mut self,
-        frame: &Frame<'_>,
-        config: &LosslessConfig,
-        pool: &ThreadPool,
-        out: &mut Vec<u8>,
-    ) -> Result<LosslessStats> {
-        let _ = (frame, config, pool, out, self.level);
-        todo!()
-    }
-}
-
-/// A lossless decoder with the frame before. Its input is a stranger's.
-#[derive(Debug)]
-pub struct LosslessDecoder {
-    level: Level,
-    limits: Limits,
-}
-
-impl LosslessDecoder {
-    /// A decoder for a SIMD level, which refuses pictures beyond `limits` before taking memory for them.
-    pub fn new(level: Level, limits: Limits) -> Self {
-        Self { level, limits }
-    }
-
-    /// Decodes one packet. The returned frame stays until the next call.
-    ///
-    /// # Errors
-    /// Anything that isn't a whole valid packet, or a packet predicted from a frame this decoder hasn't seen.
-    pub fn decode(&mut self, packet: &[u8], pool: &ThreadPool) -> Result<&FrameBuf> {
-        let _ = (packet, pool, self.level, self.limits);
-        todo!()
-    }
 }

@@ -1,0 +1,265 @@
+//! The decoder: packets, which come from strangers, into frames.
+
+use fearless_simd::Level;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::frame::FrameBuf;
+use crate::kernel::adler::Adler32;
+use crate::limits::Limits;
+
+use super::header::{HEADER_BYTES, Header, malformed};
+use super::layout::{Layout, MAX_PLANES};
+use super::planes;
+use super::residual::BandContext;
+use super::stream::Unpacker;
+use super::tiles::{self, MODES, Reference, SPATIAL};
+use super::workers::Workers;
+
+/// A lossless decoder with the frame before. Its input is a stranger's.
+#[derive(Debug)]
+pub struct LosslessDecoder {
+    level: Level,
+    limits: Limits,
+    /// The cut of the last frame.
+    layout: Option<Layout>,
+    /// The last frame.
+    frame: Option<FrameBuf>,
+    /// Coded planes of the frame at hand.
+    picture: Vec<u8>,
+    /// Coded planes of the last frame.
+    reference: Vec<u8>,
+    /// Checksum of the last frame; none where there was none.
+    reference_sum: Option<u32>,
+    index: Vec<u8>,
+    bands: Vec<Band>,
+    zeros: Vec<u8>,
+    workers: Workers<Worker>,
+}
+
+/// Where a band's streams are, and its checksum.
+#[derive(Clone, Copy, Debug)]
+struct Band {
+    /// First byte, within all streams.
+    start: usize,
+    stream_bytes: [usize; MAX_PLANES],
+    sum: Adler32,
+}
+
+#[derive(Debug)]
+struct Worker {
+    unpacker: Unpacker,
+    residuals: Vec<u8>,
+}
+
+/// What all bands of a packet share.
+struct Job<'a> {
+    level: Level,
+    layout: &'a Layout,
+    modes: &'a [u8],
+    streams: &'a [u8],
+    reference: Reference<'a>,
+    zeros: &'a [u8],
+    workers: &'a Workers<Worker>,
+}
+
+impl LosslessDecoder {
+    /// A decoder for a SIMD level, which refuses pictures beyond `limits` before taking memory for them.
+    pub fn new(level: Level, limits: Limits) -> Self {
+        Self {
+            level,
+            limits,
+            layout: None,
+            frame: None,
+            picture: Vec::new(),
+            reference: Vec::new(),
+            reference_sum: None,
+            index: Vec::new(),
+            bands: Vec::new(),
+            zeros: Vec::new(),
+            workers: Workers::new(),
+        }
+    }
+
+    /// Decodes one packet. The returned frame stays until the next call.
+    ///
+    /// A packet that fails leaves the decoder where it was: the next one may still be predicted from the last good frame.
+    ///
+    /// # Errors
+    /// Anything that isn't a whole valid packet, or a packet predicted from a frame this decoder hasn't seen.
+    pub fn decode(&mut self, packet: &[u8], pool: &ThreadPool) -> Result<&FrameBuf> {
+        self.limits.check_encoded(packet.len())?;
+        let header = Header::parse(packet)?;
+        let layout = self.check(&header, packet.len())?;
+        self.workers.fit(pool, || Ok(Worker { unpacker: Unpacker::new()?, residuals: Vec::new() }))?;
+        let (index, streams) = packet[HEADER_BYTES..].split_at(header.index_bytes as usize);
+        self.read_index(&header, &layout, index, streams.len())?;
+        let mut frame = self.fit(&header, &layout)?;
+        let done = self.decode_bands(&header, &layout, streams, &mut frame, pool);
+        let frame = self.frame.insert(frame);
+        done?;
+        self.reference_sum = Some(header.checksum);
+        self.layout = Some(layout);
+        std::mem::swap(&mut self.picture, &mut self.reference);
+        Ok(frame)
+    }
+
+    /// Checks a header against the packet's length, the limits and the reference.
+    fn check(&self, header: &Header, bytes: usize) -> Result<Layout> {
+        if header.packet_bytes as usize != bytes {
+            return Err(malformed(format!("{bytes} bytes, but the header says {}", header.packet_bytes)));
+        }
+        self.limits.check_size(header.width, header.height)?;
+        let layout = Layout::with_band_rows(header.format, header.width, header.height, header.band_rows.into());
+        // The frame, its coded planes and the reference's; residuals of all bands at most.
+        let needed = 4 * layout.picture_bytes();
+        if needed > self.limits.max_decoder_bytes {
+            let limit = self.limits.max_decoder_bytes as u64;
+            return Err(Error::TooLarge { field: "lossless", actual: needed as u64, limit });
+        }
+        if !header.keyframe && (self.reference_sum != Some(header.reference) || !self.is_like_the_last(&layout)) {
+            return Err(malformed("predicted from a frame that wasn't the last one decoded"));
+        }
+        if layout.planes().iter().any(|plane| plane.shift_y > 0) && header.scrolls.iter().any(|scroll| scroll % 2 != 0)
+        {
+            return Err(malformed("an odd scroll of planes with half the rows"));
+        }
+        Ok(layout)
+    }
+
+    fn is_like_the_last(&self, layout: &Layout) -> bool {
+        self.layout.as_ref() == Some(layout)
+    }
+
+    /// Unpacks the index: tile modes, and where the streams are.
+    fn read_index(&mut self, header: &Header, layout: &Layout, packed: &[u8], available: usize) -> Result<()> {
+        let tiles = layout.tiles();
+        let coded_tiles = if header.keyframe { 0 } else { tiles };
+        let streams = layout.streams();
+        self.index.clear();
+        self.index.resize(coded_tiles + 4 * streams * layout.bands(), 0);
+        let index = &mut self.index;
+        self.workers.with(|worker| worker.unpacker.unpack("index", packed, index)).unwrap_or(Ok(()))?;
+        let (modes, lengths) = self.index.split_at(coded_tiles);
+        if let Some(mode) = modes.iter().find(|&&mode| mode >= MODES) {
+            return Err(malformed(format!("tile mode {mode} is unknown")));
+        }
+        self.bands.clear();
+        let mut start = 0_usize;
+        for lengths in lengths.as_chunks::<4>().0.chunks(streams) {
+            let mut band = Band { start, stream_bytes: [0; MAX_PLANES], sum: Adler32::new() };
+            for (bytes, length) in band.stream_bytes.iter_mut().zip(lengths) {
+                *bytes = u32::from_le_bytes(*length) as usize;
+                start = start.saturating_add(*bytes);
+            }
+            self.bands.push(band);
+        }
+        if start != available {
+            return Err(malformed(format!("streams of {start} bytes, but there are {available}")));
+        }
+        if header.keyframe {
+            self.index.clear();
+            self.index.resize(tiles, SPATIAL);
+        }
+        Ok(())
+    }
+
+    /// Makes the memory fit; the returned frame is the last one's memory where that fits.
+    fn fit(&mut self, header: &Header, layout: &Layout) -> Result<FrameBuf> {
+        let (format, width, height) = (header.format, header.width, header.height);
+        self.picture.resize(layout.picture_bytes(), 0);
+        self.zeros.resize(layout.planes().iter().map(|plane| plane.row_bytes).max().unwrap_or(0), 0);
+        let is_same = |frame: &FrameBuf| {
+            let frame = frame.as_frame();
+            (frame.format(), frame.width(), frame.height()) == (format, width, height)
+        };
+        match self.frame.take().filter(is_same) {
+            Some(frame) => Ok(frame.with_color(header.color)),
+            None => Ok(FrameBuf::zeroed(format, width, height)?.with_color(header.color)),
+        }
+    }
+
+    /// Restores the coded planes, merges them into the frame and compares its checksum.
+    fn decode_bands(
+        &mut self,
+        header: &Header,
+        layout: &Layout,
+        streams: &[u8],
+        frame: &mut FrameBuf,
+        pool: &ThreadPool,
+    ) -> Result<()> {
+        let reference = Reference { picture: &self.reference, scrolls: header.scrolls };
+        let modes = self.index.get(..layout.tiles()).unwrap_or_default();
+        let (level, zeros, workers) = (self.level, self.zeros.as_slice(), &self.workers);
+        let job = Job { level, layout, modes, streams, reference, zeros, workers };
+        if let [band] = self.bands.as_slice() {
+            job.restore(0, band, &mut self.picture)?;
+        } else {
+            let bands = self.picture.par_chunks_mut(layout.band_bytes()).zip(&self.bands).enumerate();
+            pool.install(|| bands.try_for_each(|(index, (data, band))| job.restore(index, band, data)))?;
+        }
+        self.merge(layout, frame, pool);
+        let sum = planes::picture_sum(self.level, self.bands.iter().map(|band| band.sum.value()));
+        if sum != header.checksum {
+            return Err(malformed(format!("checksum {sum:08x}, but the header says {:08x}", header.checksum)));
+        }
+        Ok(())
+    }
+
+    /// Merges the coded planes into the frame, one of its planes after another, and sums the bands.
+    fn merge(&mut self, layout: &Layout, frame: &mut FrameBuf, pool: &ThreadPool) {
+        let mut rest = frame.data_mut();
+        for index in 0..layout.format.planes() {
+            let size = layout.format.plane_size(index, layout.width, layout.height);
+            let (plane, after) = rest.split_at_mut((size.row_bytes * size.rows).min(rest.len()));
+            rest = after;
+            let level = self.level;
+            let work = |at, data: &[u8], out: &mut [u8], band: &mut Band| {
+                planes::merge(level, layout, index, at, data, out, &mut band.sum);
+            };
+            if let [band] = self.bands.as_mut_slice() {
+                work(0, &self.picture, plane, band);
+                continue;
+            }
+            let rows = layout.planes().get(index).map_or(0, |plane| layout.band_rows_of(plane, 0).len());
+            let outs = plane.par_chunks_mut((size.row_bytes * rows).max(1));
+            let bands = self.picture.par_chunks(layout.band_bytes()).zip(outs).zip(&mut self.bands).enumerate();
+            pool.install(|| bands.for_each(|(at, ((data, out), band))| work(at, data, out, band)));
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Restores the coded planes of a band.
+    fn restore(&self, index: usize, band: &Band, data: &mut [u8]) -> Result<()> {
+        let restored = self.workers.with(|worker| self.restore_with(index, band, data, worker));
+        restored.unwrap_or_else(|| Err(malformed("no worker")))
+    }
+
+    fn restore_with(&self, index: usize, band: &Band, data: &mut [u8], worker: &mut Worker) -> Result<()> {
+        let Self { level, layout, reference, zeros, .. } = *self;
+        let modes = self.modes.chunks(layout.band_tiles()).nth(index).unwrap_or_default();
+        let context = BandContext { level, layout, band: index, modes, reference, zeros };
+        let halves = if layout.is_wide() { 2 } else { 1 };
+        let mut lengths = band.stream_bytes.iter();
+        let mut start = band.start;
+        let parts = layout.split_band_mut(index, data);
+        for ((number, part), plane) in parts.into_iter().enumerate().zip(layout.planes()) {
+            let count = tiles::residual_bytes(layout, plane, index, modes);
+            if worker.residuals.len() < count {
+                worker.residuals.resize(count, 0);
+            }
+            let residuals = &mut worker.residuals[..count];
+            for half in 0..halves {
+                let bytes = lengths.next().copied().unwrap_or(0);
+                let packed = self.streams.get(start..start + bytes).unwrap_or_default();
+                start += bytes;
+                let out = &mut residuals[count / halves * half..count / halves * (half + 1)];
+                worker.unpacker.unpack("stream", packed, out)?;
+            }
+            context.restore(number, residuals, part)?;
+        }
+        Ok(())
+    }
+}
