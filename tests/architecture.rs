@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [(&str, &[&str]); 10] = [
     ("limits.rs", &["error"]),
     ("error.rs", &[]),
-    ("kernel", &["error", "limits", "kernel"]),
+    ("kernel", &["error", "limits", "frame", "kernel"]),
     ("frame", &["error", "limits", "frame"]),
     ("quality.rs", &["error", "limits", "frame", "kernel"]),
     ("resize.rs", &["error", "limits", "frame", "kernel"]),

@@ -11,6 +11,35 @@ pub(crate) mod predict;
 pub(crate) mod rct;
 
 pub use fearless_simd::Level;
+pub mod block;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod block_avx2;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod block_avx512;
+pub mod color;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod color_avx512;
+pub mod dct;
+
+pub mod quantise;
+pub mod rows;
+pub mod yuv;
+
+pub use fearless_simd::{Level, Simd};
+
+/// Work that is compiled once for each SIMD level: a whole band, so that everything under it inlines at that level.
+pub trait Vectorise {
+    /// What the work gives.
+    type Output;
+
+    /// Does the work. Implementations are `#[inline(always)]`, and so is what they call, or it is marked `#[simd]`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Does `work` at a SIMD level.
+pub fn vectorise<V: Vectorise>(level: Level, work: V) -> V::Output {
+    fearless_simd::dispatch!(level, simd => work.run(simd))
+}
 
 /// The best level of this CPU, or the lower one that `AURALINK_SIMD` (`baseline`, `sse4.2`, `avx2`, `avx512`) asks for. The
 /// variable can't raise the level beyond what the CPU has.
