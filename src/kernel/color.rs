@@ -48,7 +48,12 @@ fn convert<S: Simd, const BYTES: usize, const BLUE_FIRST: bool>(
     cb: &mut [u8],
     cr: &mut [u8],
 ) {
-    let outputs = luma.as_chunks_mut::<CHUNK>().0.iter_mut().zip(cb.as_chunks_mut::<CHUNK>().0).zip(cr.as_chunks_mut::<CHUNK>().0);
+    let outputs = luma
+        .as_chunks_mut::<CHUNK>()
+        .0
+        .iter_mut()
+        .zip(cb.as_chunks_mut::<CHUNK>().0)
+        .zip(cr.as_chunks_mut::<CHUNK>().0);
     let mut rest = row;
     for ((luma, cb), cr) in outputs {
         let whole = rest.split_at_checked(BYTES * CHUNK);
@@ -107,7 +112,10 @@ pub fn halve_both<S: Simd>(simd: S, rows: [&[u8]; 2], out: &mut [u8]) {
             continue;
         }
         for (i, out) in out.iter_mut().enumerate() {
-            let sum = [above[2 * i], above[2 * i + 1], below[2 * i], below[2 * i + 1]].into_iter().map(u16::from).sum::<u16>();
+            let sum = [above[2 * i], above[2 * i + 1], below[2 * i], below[2 * i + 1]]
+                .into_iter()
+                .map(u16::from)
+                .sum::<u16>();
             *out = ((sum + 1 + (i & 1) as u16) >> 2) as u8;
         }
     }
@@ -152,14 +160,20 @@ mod tests {
 
     #[test]
     fn colours_are_those_of_jfif_at_each_level() {
-        for packing in [3, 4].into_iter().flat_map(|bytes| [false, true].map(|blue_first| Packing { bytes, blue_first })) {
+        for packing in
+            [3, 4].into_iter().flat_map(|bytes| [false, true].map(|blue_first| Packing { bytes, blue_first }))
+        {
             for width in [1, 2, 63, 64, 65, 200] {
                 let row: Vec<u8> = (0..width * packing.bytes).map(|i| ((i * 89 + i / 7 * 31) % 256) as u8).collect();
                 let padded = width.next_multiple_of(CHUNK);
                 let expected = vectorise(Level::baseline(), Convert(packing, &row, padded));
                 for x in 0..padded {
                     let pixel = &row[packing.bytes * x.min(width - 1)..][..3];
-                    let (r, g, b) = if packing.blue_first { (pixel[2], pixel[1], pixel[0]) } else { (pixel[0], pixel[1], pixel[2]) };
+                    let (r, g, b) = if packing.blue_first {
+                        (pixel[2], pixel[1], pixel[0])
+                    } else {
+                        (pixel[0], pixel[1], pixel[2])
+                    };
                     let (r, g, b) = (f64::from(r), f64::from(g), f64::from(b));
                     let y = 0.299 * r + 0.587 * g + 0.114 * b;
                     for (plane, exact) in [(0, y), (1, 128.0 + (b - y) / 1.772), (2, 128.0 + (r - y) / 1.402)] {
@@ -181,5 +195,4 @@ mod tests {
             assert_eq!(vectorise(level, Convert(Packing { bytes: 3, blue_first: false }, &row, 512)), expected);
         });
     }
-
 }

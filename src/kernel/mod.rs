@@ -4,13 +4,6 @@
 //! don't depend on the machine that made them. A level is found once, held by the [`Engine`](crate::Engine) and passed down.
 
 pub(crate) mod adler;
-pub mod convert;
-pub mod metric;
-pub(crate) mod diff;
-pub(crate) mod predict;
-pub(crate) mod rct;
-
-pub use fearless_simd::Level;
 pub mod block;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod block_avx2;
@@ -19,9 +12,13 @@ mod block_avx512;
 pub mod color;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod color_avx512;
+pub mod convert;
 pub mod dct;
-
+pub(crate) mod diff;
+pub mod metric;
+pub(crate) mod predict;
 pub mod quantise;
+pub(crate) mod rct;
 pub mod rows;
 pub mod yuv;
 

@@ -138,7 +138,8 @@ impl Vectorise for LumaPlane<'_, '_> {
         let width = self.frame.width() as usize;
         let mut reader = RowReader::default();
         let padded = width.next_multiple_of(CHUNK);
-        let [mut luma, mut cb, mut cr] = [(); 3].map(|()| if packing(self.frame.format()).is_some() { vec![0; padded] } else { Vec::new() });
+        let [mut luma, mut cb, mut cr] =
+            [(); 3].map(|()| if packing(self.frame.format()).is_some() { vec![0; padded] } else { Vec::new() });
         for (y, out) in self.out.chunks_exact_mut(width).enumerate() {
             if let Some(packing) = packing(self.frame.format()) {
                 convert_row(simd, packing, self.frame.plane(0).row(y), &mut luma, &mut cb, &mut cr);
@@ -181,7 +182,8 @@ mod tests {
                 let data: Vec<u8> = (0..format.frame_bytes(width, height)).map(|i| (i * 37 + i / 11) as u8).collect();
                 for matrix in [Matrix::Bt601, Matrix::Bt709] {
                     for range in [Range::Full, Range::Limited] {
-                        let frame = Frame::new(format, width, height, &data).unwrap().with_color(ColorSpace { matrix, range });
+                        let frame =
+                            Frame::new(format, width, height, &data).unwrap().with_color(ColorSpace { matrix, range });
                         let mut expected = Vec::new();
                         luma_plane(Level::baseline(), &frame, &mut expected).unwrap();
                         if is_jfif(&frame) && matches!(format, PixelFormat::I420 | PixelFormat::Gray8) {

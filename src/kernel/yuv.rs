@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn bt709_becomes_bt601_at_each_level() {
-        let samples: [Vec<u8>; 3] = [37, 91, 53].map(|step| (0..4096_usize).map(|i| (i * step + i / 256) as u8).collect());
+        let samples: [Vec<u8>; 3] =
+            [37, 91, 53].map(|step| (0..4096_usize).map(|i| (i * step + i / 256) as u8).collect());
         let planes = [&samples[0][..], &samples[1], &samples[2]];
         for limited in [false, true] {
             each_level!(level => {

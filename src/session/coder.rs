@@ -10,7 +10,7 @@ use crate::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use crate::codec::lossless::{LosslessConfig, LosslessEncoder};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, PixelFormat};
-use crate::kernel::Level;
+use crate::kernel::{Level, rows};
 use crate::quality::{self, Quality};
 
 /// Pixels from which a JPEG is cut into restart intervals that threads share. Small frames aren't worth a hop.
@@ -159,7 +159,7 @@ impl Coder {
             what: "quality",
             detail: "the encoder kept no reconstruction".to_owned(),
         })?;
-        quality::jfif_luma(self.level, frame, &mut self.luma)?;
+        rows::luma_plane(self.level, frame, &mut self.luma)?;
         let source = Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma)?;
         quality::compare(self.level, source.plane(0), seen.plane(0), &self.pool)
     }

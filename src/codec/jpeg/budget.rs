@@ -79,7 +79,9 @@ pub(super) fn encode_within(
     if first.bytes <= max_bytes {
         search.fits = Some(first);
     } else {
-        while passes < MAX_PASSES && let Some(quality) = search.next() {
+        while passes < MAX_PASSES
+            && let Some(quality) = search.next()
+        {
             passes += 1;
             let tried = attempt(quality, false, &mut trial);
             if tried.bytes <= max_bytes {
@@ -95,7 +97,9 @@ pub(super) fn encode_within(
             search.fits = Some(smallest).filter(|smallest| smallest.bytes <= max_bytes);
             search.over = smallest;
         }
-        if let Some(fits) = search.fits && config.reconstruct {
+        if let Some(fits) = search.fits
+            && config.reconstruct
+        {
             passes += 1;
             attempt(fits.quality, true, &mut best);
         }

@@ -48,8 +48,12 @@ pub(super) struct Codes {
 impl Codes {
     pub(super) fn new(specs: &SpecPair) -> Self {
         let mut codes = Self { dc: [Code::default(); 16], ac: [Code::default(); 256] };
-        for_each_code(&specs[0], |symbol, code, bits| codes.dc[usize::from(symbol & 15)] = Code::new(code, bits, u32::from(symbol & 15)));
-        for_each_code(&specs[1], |symbol, code, bits| codes.ac[usize::from(symbol)] = Code::new(code, bits, u32::from(symbol & 15)));
+        for_each_code(&specs[0], |symbol, code, bits| {
+            codes.dc[usize::from(symbol & 15)] = Code::new(code, bits, u32::from(symbol & 15))
+        });
+        for_each_code(&specs[1], |symbol, code, bits| {
+            codes.ac[usize::from(symbol)] = Code::new(code, bits, u32::from(symbol & 15))
+        });
         codes
     }
 

@@ -111,7 +111,13 @@ impl JpegEncoder {
     ///
     /// # Errors
     /// A quality outside 1..=100, or a format JPEG hasn't (16-bit grey). `out` is then as it was.
-    pub fn encode(&mut self, frame: &Frame<'_>, config: &JpegConfig, pool: &ThreadPool, out: &mut Vec<u8>) -> Result<JpegStats> {
+    pub fn encode(
+        &mut self,
+        frame: &Frame<'_>,
+        config: &JpegConfig,
+        pool: &ThreadPool,
+        out: &mut Vec<u8>,
+    ) -> Result<JpegStats> {
         check(frame, config)?;
         let bytes = self.encode_checked(frame, config, pool, out);
         Ok(JpegStats { bytes, quality: config.quality, passes: 1 })
@@ -142,7 +148,13 @@ impl JpegEncoder {
     }
 
     /// Codes a frame that was checked, and gives the number of bytes appended.
-    fn encode_checked(&mut self, frame: &Frame<'_>, config: &JpegConfig, pool: &ThreadPool, out: &mut Vec<u8>) -> usize {
+    fn encode_checked(
+        &mut self,
+        frame: &Frame<'_>,
+        config: &JpegConfig,
+        pool: &ThreadPool,
+        out: &mut Vec<u8>,
+    ) -> usize {
         let layout = Layout::new(frame, config);
         if self.quantisers.0 != config.quality {
             self.quantisers = (config.quality, quantisers(config.quality));

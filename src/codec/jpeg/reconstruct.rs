@@ -35,7 +35,12 @@ impl BandPicture {
 
     /// Decodes blocks into their places; what lies outside the picture is dropped.
     #[inline(always)]
-    pub(super) fn add<'a, S: Simd>(&mut self, simd: S, quantisers: &[Quantiser; 2], blocks: impl Iterator<Item = Placed<'a>>) {
+    pub(super) fn add<'a, S: Simd>(
+        &mut self,
+        simd: S,
+        quantisers: &[Quantiser; 2],
+        blocks: impl Iterator<Item = Placed<'a>>,
+    ) {
         for block in blocks {
             let plane = &mut self.planes[block.component];
             let samples = decode(simd, &quantisers[block.component.min(1)], block.coefficients);

@@ -144,7 +144,13 @@ impl Group {
     }
 
     /// Each component's blocks with their column and row in it.
-    fn placed<'a>(&'a self, layout: &'a Layout, mcu_row: usize, first_mcu: usize, mcus: usize) -> impl Iterator<Item = Placed<'a>> {
+    fn placed<'a>(
+        &'a self,
+        layout: &'a Layout,
+        mcu_row: usize,
+        first_mcu: usize,
+        mcus: usize,
+    ) -> impl Iterator<Item = Placed<'a>> {
         self.order.iter().enumerate().take(mcus).flat_map(move |(mcu, order)| {
             order[..self.mcu_blocks].iter().map(move |unit| {
                 let component = &layout.components()[unit.component];
