@@ -1,5 +1,6 @@
 //! Image files: what comes out of each kind, what goes into PNG, and files made to break decoders.
 #![cfg(feature = "images")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! PSNR and SSIM against ffmpeg's filters and a plain reading of the formula, for any number of threads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,4 +1,5 @@
 //! y4m: pieces of any size, hostile bytes, and ffmpeg on both sides.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
