@@ -1,12 +1,13 @@
 //! Frames to another size, through `fast_image_resize`.
 //!
 //! The filter is a triangle as wide as the scale asks for (bilinear with anti-aliasing): downscaled video neither shimmers
-//! nor rings, at two taps a pixel and axis where the size grows. Each plane is scaled by its own sizes. Colour and alpha
-//! are scaled as they stand, each channel alone: alpha isn't multiplied in.
+//! nor rings, at two taps a pixel and axis where the size grows. Every channel is scaled alone, as a plane of samples:
+//! alpha isn't multiplied in. Besides being one path for all formats, that leaves the crate two pixel types to be compiled
+//! for instead of four, which is most of this crate's compile time.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3, U8x4, U16};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions};
+use fast_image_resize::pixels::{U8, U16};
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf, PixelFormat, Plane, PlaneSize};
@@ -17,13 +18,16 @@ use crate::frame::{Frame, FrameBuf, PixelFormat, Plane, PlaneSize};
 #[derive(Debug, Default)]
 pub struct Resizer {
     inner: fast_image_resize::Resizer,
-    /// A source plane without padding or interleaving.
+    /// A source channel without padding or interleaving.
     packed: Vec<u8>,
+    /// A result channel before it is interleaved with the others.
+    scaled: Vec<u8>,
     /// 16-bit samples of source and result in the machine's own order and alignment.
     wide: [Vec<U16>; 2],
 }
 
-/// Where the samples of one result plane lie in the source: every `step`-th byte of a plane from `offset` on.
+/// Where the samples of one channel lie: every `step`-th byte of a plane from `offset` on.
+#[derive(Clone, Copy)]
 struct Samples {
     plane: usize,
     offset: usize,
@@ -37,25 +41,33 @@ impl Resizer {
     /// # Errors
     /// A side outside 1..=16384.
     pub fn resize(&mut self, frame: &Frame<'_>, width: u32, height: u32, out: &mut FrameBuf) -> Result<()> {
-        let planar = match frame.format() {
+        let format = match frame.format() {
             PixelFormat::Yuyv | PixelFormat::Uyvy => PixelFormat::I422,
             PixelFormat::Nv12 => PixelFormat::I420,
             same => same,
         };
-        let mut rest = out.reshape(planar, width, height, frame.color())?;
-        for index in 0..planar.planes() {
-            let from = planar.plane_size(index, frame.width(), frame.height());
-            let to = planar.plane_size(index, width, height);
-            let (target, after) = rest.split_at_mut(to.row_bytes * to.rows);
+        let mut rest = out.reshape(format, width, height, frame.color())?;
+        for index in 0..format.planes() {
+            let channels = channels(format);
+            let from = per_channel(format.plane_size(index, frame.width(), frame.height()), channels);
+            let to = per_channel(format.plane_size(index, width, height), channels);
+            let (target, after) = rest.split_at_mut(to.row_bytes * to.rows * channels);
             rest = after;
-            let samples = samples(frame.format(), index);
-            let source = pack(frame.plane(samples.plane), &samples, from, &mut self.packed);
-            match planar {
-                PixelFormat::Rgb8 | PixelFormat::Bgr8 => scale::<U8x3>(&mut self.inner, (source, from), (target, to)),
-                PixelFormat::Rgba8 | PixelFormat::Bgra8 => scale::<U8x4>(&mut self.inner, (source, from), (target, to)),
-                PixelFormat::Gray16 => self.scale_wide((frame.plane(0), from), (target, to)),
-                _ => scale::<U8>(&mut self.inner, (source, from), (target, to)),
-            }?;
+            if format == PixelFormat::Gray16 {
+                self.scale_wide((frame.plane(0), from), (target, to))?;
+                continue;
+            }
+            for channel in 0..channels {
+                let samples = samples(frame.format(), index, channel);
+                let source = pack(frame.plane(samples.plane), samples, from, &mut self.packed);
+                if channels == 1 {
+                    scale(&mut self.inner, (source, from), (target, to))?;
+                } else {
+                    self.scaled.resize(to.row_bytes * to.rows, 0);
+                    scale(&mut self.inner, (source, from), (&mut self.scaled, to))?;
+                    spread(&self.scaled, target, channel, channels);
+                }
+            }
         }
         Ok(())
     }
@@ -85,16 +97,14 @@ impl Resizer {
     }
 }
 
-/// Scales one plane of pixels `P`.
-fn scale<P: PixelTrait>(
+/// Scales one plane of samples.
+fn scale(
     inner: &mut fast_image_resize::Resizer,
     (source, from): (&[u8], PlaneSize),
     (target, to): (&mut [u8], PlaneSize),
 ) -> Result<()> {
-    let pixel_bytes = P::size();
-    let view = TypedImageRef::<P>::from_buffer((from.row_bytes / pixel_bytes) as u32, from.rows as u32, source);
-    let view_mut = TypedImage::<P>::from_buffer((to.row_bytes / pixel_bytes) as u32, to.rows as u32, target);
-    let (view, mut view_mut) = (view.map_err(internal)?, view_mut.map_err(internal)?);
+    let view = TypedImageRef::<U8>::from_buffer(from.row_bytes as u32, from.rows as u32, source).map_err(internal)?;
+    let mut view_mut = TypedImage::<U8>::from_buffer(to.row_bytes as u32, to.rows as u32, target).map_err(internal)?;
     inner.resize_typed(&view, &mut view_mut, &options()).map_err(internal)
 }
 
@@ -102,7 +112,21 @@ fn options() -> ResizeOptions {
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false)
 }
 
-fn samples(format: PixelFormat, plane: usize) -> Samples {
+/// 8-bit channels interleaved in the planes of a format.
+const fn channels(format: PixelFormat) -> usize {
+    match format {
+        PixelFormat::Rgb8 | PixelFormat::Bgr8 => 3,
+        PixelFormat::Rgba8 | PixelFormat::Bgra8 => 4,
+        _ => 1,
+    }
+}
+
+const fn per_channel(size: PlaneSize, channels: usize) -> PlaneSize {
+    PlaneSize { row_bytes: size.row_bytes / channels, rows: size.rows }
+}
+
+/// Where the source has the samples of a result's plane and channel.
+fn samples(format: PixelFormat, plane: usize, channel: usize) -> Samples {
     let (plane, offset, step) = match (format, plane) {
         (PixelFormat::Nv12, 1) => (1, 0, 2),
         (PixelFormat::Nv12, 2) => (1, 1, 2),
@@ -112,13 +136,13 @@ fn samples(format: PixelFormat, plane: usize) -> Samples {
         (PixelFormat::Uyvy, 0) => (0, 1, 2),
         (PixelFormat::Uyvy, 1) => (0, 0, 4),
         (PixelFormat::Uyvy, 2) => (0, 2, 4),
-        _ => (plane, 0, 1),
+        _ => (plane, channel, channels(format)),
     };
     Samples { plane, offset, step }
 }
 
 /// The samples as rows of `size` one after another: the plane itself where it already is so, else copied to `packed`.
-fn pack<'a>(plane: Plane<'a>, samples: &Samples, size: PlaneSize, packed: &'a mut Vec<u8>) -> &'a [u8] {
+fn pack<'a>(plane: Plane<'a>, samples: Samples, size: PlaneSize, packed: &'a mut Vec<u8>) -> &'a [u8] {
     if samples.step == 1 && plane.stride() == size.row_bytes {
         return plane.data();
     }
@@ -127,11 +151,23 @@ fn pack<'a>(plane: Plane<'a>, samples: &Samples, size: PlaneSize, packed: &'a mu
         let row = plane.row(y);
         match samples.step {
             1 => packed.extend_from_slice(row),
-            2 => packed.extend(row.as_chunks::<2>().0.iter().map(|pair| pair[samples.offset]).take(size.row_bytes)),
-            _ => packed.extend(row.as_chunks::<4>().0.iter().map(|quad| quad[samples.offset]).take(size.row_bytes)),
+            2 => packed.extend(pick::<2>(row, samples.offset).take(size.row_bytes)),
+            3 => packed.extend(pick::<3>(row, samples.offset).take(size.row_bytes)),
+            _ => packed.extend(pick::<4>(row, samples.offset).take(size.row_bytes)),
         }
     }
     packed
+}
+
+fn pick<const STEP: usize>(row: &[u8], offset: usize) -> impl Iterator<Item = u8> {
+    row.as_chunks::<STEP>().0.iter().map(move |group| group[offset])
+}
+
+/// Writes a channel among its pixels' others.
+fn spread(channel: &[u8], pixels: &mut [u8], offset: usize, step: usize) {
+    for (pixel, &sample) in pixels.chunks_exact_mut(step).zip(channel) {
+        pixel[offset] = sample;
+    }
 }
 
 fn internal(error: impl std::fmt::Display) -> Error {
