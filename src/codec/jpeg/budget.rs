@@ -6,8 +6,8 @@ use super::{JpegConfig, JpegEncoder, JpegStats};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 
-/// Passes spent on finding the quality; one more tells how small the smallest file is where none fitted.
-const MAX_PASSES: u32 = 7;
+/// Passes that finding the quality takes at most: the first, and as many as halve 99 others down to one.
+const MAX_PASSES: u32 = 8;
 /// How fast files shrink as steps grow, both in logarithms, until two sizes are known.
 const USUAL_SLOPE: f64 = -0.65;
 
@@ -40,8 +40,8 @@ struct Search {
 }
 
 impl Search {
-    /// The next quality to try; none where the highest that fits is known.
-    fn next(&self) -> Option<u8> {
+    /// The quality to try in a pass after which `left` more are allowed; none where the highest that fits is known.
+    fn next(&self, left: u32) -> Option<u8> {
         let lowest = self.fits.map_or(1, |fits| fits.quality + 1);
         let highest = self.over.quality.checked_sub(1).filter(|&highest| highest >= lowest)?;
         let target = (self.max_bytes.max(1) as f64).ln();
@@ -53,8 +53,12 @@ impl Search {
             None => USUAL_SLOPE,
         };
         let log_steps = Trial::log_steps(self.over.quality) + (target - self.over.log_bytes()) / slope;
-        let guess = (lowest..=highest).rev().find(|&quality| Trial::log_steps(quality) >= log_steps);
-        Some(guess.unwrap_or(lowest))
+        let guess = (lowest..=highest).rev().find(|&quality| Trial::log_steps(quality) >= log_steps).unwrap_or(lowest);
+        // The passes left must do for either side, should the sizes not be what the line through two of them says.
+        let manageable = ((1_u32 << left.min(7)) - 1) as u8;
+        Some(
+            guess.clamp(highest.saturating_sub(manageable).max(lowest), lowest.saturating_add(manageable).min(highest)),
+        )
     }
 }
 
@@ -79,9 +83,7 @@ pub(super) fn encode_within(
     if first.bytes <= max_bytes {
         search.fits = Some(first);
     } else {
-        while passes < MAX_PASSES
-            && let Some(quality) = search.next()
-        {
+        while let Some(quality) = search.next(MAX_PASSES.saturating_sub(passes + 1)) {
             passes += 1;
             let tried = attempt(quality, false, &mut trial);
             if tried.bytes <= max_bytes {
@@ -90,12 +92,6 @@ pub(super) fn encode_within(
             } else {
                 search.over = tried;
             }
-        }
-        if search.fits.is_none() && search.over.quality > 1 {
-            passes += 1;
-            let smallest = attempt(1, false, &mut best);
-            search.fits = Some(smallest).filter(|smallest| smallest.bytes <= max_bytes);
-            search.over = smallest;
         }
         if let Some(fits) = search.fits
             && config.reconstruct

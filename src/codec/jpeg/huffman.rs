@@ -108,6 +108,7 @@ impl Histogram {
     }
 
     /// Bits that all these symbols take with their magnitudes.
+    #[cfg(test)]
     pub(super) fn coded_bits(&self, codes: &Codes) -> u64 {
         let cost = |counts: &[u32], codes: &[Code]| -> u64 {
             counts.iter().zip(codes).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()

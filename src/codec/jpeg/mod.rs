@@ -125,8 +125,8 @@ impl JpegEncoder {
 
     /// Codes `frame` at the highest quality up to `config.quality` whose file is at most `max_bytes` long.
     ///
-    /// The quality is searched for on the assumption that files grow with it, in a bounded number of passes; where they
-    /// don't quite, or the passes run out, it may be one or two below the highest that fits. The file never is over.
+    /// The quality is searched for on the assumption that files grow with it, in eight passes at most, usually three or four
+    /// (and one more for a reconstruction). The file never is over.
     ///
     /// # Errors
     /// As [`JpegEncoder::encode`]; [`Error::Budget`](crate::Error::Budget) where even quality 1 is larger.
