@@ -173,13 +173,13 @@ fn every_format_subsampling_and_size_is_read_by_zune_jpeg() {
             for (j, subsampling) in SUBSAMPLINGS.into_iter().enumerate() {
                 turn += 1;
                 // A stride through the space that is prime to each of its sides.
-                if turn % 37 != 0 {
+                if !turn.is_multiple_of(37) {
                     continue;
                 }
                 let color = COLOR_SPACES[(turn / 37 + i + j) % 4];
                 let restart_rows = (turn / 37 % 3) as u16;
                 let config =
-                    JpegConfig { quality: 92, subsampling, optimise: turn % 2 == 0, restart_rows, reconstruct: false };
+                    JpegConfig { quality: 92, subsampling, optimise: turn.is_multiple_of(2), restart_rows, reconstruct: false };
                 check_soft(format, width, height, color, &config);
             }
         }

@@ -1,23 +1,9 @@
 //! Blocks to symbols: written as Huffman codes, or counted (ITU-T T.81 F.1.2).
 
-use super::bits::BitWriter;
-use super::huffman::{Code, Codes, Histogram};
+use super::bits::{BitWriter, Cursor};
+use super::huffman::{AcSymbol, Codes, Histogram};
 use super::marker::write_restart;
-use super::scan::{CodedBlock, Sink};
-
-/// Bits of `value`'s magnitude, and the value as those bits say it: negative ones less one.
-#[inline(always)]
-const fn magnitude(value: i32) -> (u32, u32) {
-    let sign = value >> 31;
-    let bits = value + sign;
-    (32 - (bits ^ sign).leading_zeros(), bits as u32)
-}
-
-/// `code` joined with the magnitude bits of a value of `size` bits.
-#[inline(always)]
-const fn joined(code: Code, size: u32, bits: u32) -> u64 {
-    (code.bits() | bits & ((1 << size) - 1)) as u64
-}
+use super::scan::{CodedBlock, Group, Sink};
 
 /// Marks, beside the coefficients that aren't zero, each sixteenth of a run of sixteen zeros between them: those places are
 /// coded as a run of fifteen and a coefficient of no bits, which is the symbol for sixteen zeros.
@@ -59,15 +45,15 @@ impl<'a> AcWalk<'a> {
         Self { coefficients: block.coefficients, left: with_zero_runs(block.mask) & !1, before: 0 }
     }
 
-    /// Run, size and magnitude bits of the next symbol. Where none is left they mean nothing.
+    /// The next symbol and its coefficient. Where none is left they mean nothing.
     #[inline(always)]
-    fn next(&mut self) -> (u32, u32, u32) {
+    fn next(&mut self) -> (AcSymbol, i32) {
         let at = self.left.trailing_zeros();
         self.left &= self.left.wrapping_sub(1);
-        let (size, bits) = magnitude(i32::from(self.coefficients[(at & 63) as usize]));
-        let run = at.wrapping_sub(self.before).wrapping_sub(1);
+        let value = i32::from(self.coefficients[(at & 63) as usize]);
+        let symbol = AcSymbol::new(at.wrapping_sub(self.before), value);
         self.before = at;
-        (run, size, bits)
+        (symbol, value)
     }
 
     #[inline(always)]
@@ -82,6 +68,28 @@ const fn needs_end(mask: u64) -> bool {
     mask >> 63 == 0
 }
 
+/// Codes one block.
+#[inline(always)]
+fn put_block(bits: &mut Cursor<'_>, codes: &Codes, block: &CodedBlock<'_>) {
+    let code = codes.dc(block.difference);
+    bits.put(code.with(block.difference), code.len());
+
+    let mut walk = AcWalk::new(block);
+    // Two symbols a turn: half the writes, and half the turns to be predicted.
+    while walk.has_two() {
+        let ((first, first_value), (second, second_value)) = (walk.next(), walk.next());
+        let (first, second) = (codes.ac(first), codes.ac(second));
+        let both = first.with(first_value) << second.len() | second.with(second_value);
+        bits.put(both, first.len() + second.len());
+    }
+    // The last symbol, if their number is odd, and the end, if needed, without a branch.
+    let has_one = walk.left != 0;
+    let (symbol, value) = walk.next();
+    let (symbol, value) = if has_one { (symbol, value) } else { (AcSymbol::NONE, 0) };
+    let (code, end) = (codes.ac(symbol), codes.end_of_block().only_if(needs_end(block.mask)));
+    bits.put(code.with(value) << end.len() | end.with(0), code.len() + end.len());
+}
+
 /// Writes blocks as Huffman codes.
 #[derive(Debug)]
 pub(super) struct Coder<'a> {
@@ -92,30 +100,14 @@ pub(super) struct Coder<'a> {
 
 impl Sink for Coder<'_> {
     #[inline(always)]
-    fn blocks<'a>(&mut self, blocks: impl Iterator<Item = CodedBlock<'a>>) {
+    fn group(&mut self, group: &Group, mcus: usize, before: &mut [i32; 3]) {
         let mut bits = self.writer.cursor();
-        for block in blocks {
-            let codes = &self.codes[block.kind & 1];
-            let (size, value) = magnitude(block.difference);
-            let code = codes.dc(size);
-            bits.put(joined(code, size, value), code.len());
-
-            let mut walk = AcWalk::new(&block);
-            // Two symbols a turn: half the writes, and half the turns to be predicted.
-            while walk.has_two() {
-                let ((run, first_size, first), (second_run, second_size, second)) = (walk.next(), walk.next());
-                let (first_code, second_code) = (codes.ac(run, first_size), codes.ac(second_run, second_size));
-                let first = joined(first_code, first_size, first) << second_code.len();
-                bits.put(first | joined(second_code, second_size, second), first_code.len() + second_code.len());
-            }
-            // The last symbol, if their number is odd, and the end, if needed, without a branch.
-            let has_one = walk.left != 0;
-            let (run, size, value) = walk.next();
-            let size = if has_one { size } else { 0 };
-            let code = codes.ac(run, size).only_if(has_one);
-            let end = codes.end_of_block().only_if(needs_end(block.mask));
-            bits.put(joined(code, size, value) << end.len() | u64::from(end.bits()), code.len() + end.len());
-        }
+        group.for_each_coded(
+            mcus,
+            before,
+            #[inline(always)]
+            |block| put_block(&mut bits, &self.codes[block.kind & 1], &block),
+        );
         bits.flush(self.out);
     }
 
@@ -136,20 +128,26 @@ pub(super) struct Counter<'a> {
 
 impl Sink for Counter<'_> {
     #[inline(always)]
-    fn blocks<'a>(&mut self, blocks: impl Iterator<Item = CodedBlock<'a>>) {
-        for block in blocks {
-            let histogram = &mut self.histograms[block.kind & 1];
-            histogram.dc[(magnitude(block.difference).0 & 15) as usize] += 1;
-            let mut walk = AcWalk::new(&block);
-            while walk.left != 0 {
-                let (run, size, _) = walk.next();
-                histogram.ac[(run * 16 + size) as usize & 255] += 1;
-            }
-            histogram.ac[0] += u32::from(needs_end(block.mask));
-        }
+    fn group(&mut self, group: &Group, mcus: usize, before: &mut [i32; 3]) {
+        group.for_each_coded(
+            mcus,
+            before,
+            #[inline(always)]
+            |block| count_block(&mut self.histograms[block.kind & 1], &block),
+        );
     }
 
     fn end_interval(&mut self, _interval: usize, _is_last: bool) {}
+}
+
+#[inline(always)]
+fn count_block(histogram: &mut Histogram, block: &CodedBlock<'_>) {
+    histogram.count_dc(block.difference);
+    let mut walk = AcWalk::new(block);
+    while walk.left != 0 {
+        histogram.ac[walk.next().0.run_and_size()] += 1;
+    }
+    histogram.ac[0] += u32::from(needs_end(block.mask));
 }
 
 #[cfg(test)]
@@ -192,20 +190,22 @@ mod tests {
             }
             let mask = crate::kernel::quantise::nonzero_mask(&coefficients);
             let block = CodedBlock { kind: 0, difference: 0, coefficients: &coefficients, mask };
-            let mut histograms = [Histogram::EMPTY; 2];
-            Counter { histograms: &mut histograms }.blocks([block].into_iter());
+            let mut histogram = Histogram::EMPTY;
+            count_block(&mut histogram, &block);
             let mut expected = [0; 256];
             let mut expected_bits = codes[0].dc(0).len();
             for (run, size) in plain_symbols(&coefficients) {
                 expected[(run * 16 + size) as usize] += 1;
-                expected_bits += codes[0].ac(run, size).len();
+                let code = codes[0].ac(AcSymbol::new(run + 1, (1 << size) >> 1));
+                expected_bits += if (run, size) == (0, 0) { codes[0].end_of_block().len() } else { code.len() };
             }
-            assert_eq!(histograms[0].ac, expected, "{coefficients:?}");
-            assert_eq!(histograms[0].coded_bits(&codes[0]), u64::from(expected_bits));
+            assert_eq!(histogram.ac, expected, "{coefficients:?}");
+            assert_eq!(histogram.coded_bits(&codes[0]), u64::from(expected_bits));
             let (mut writer, mut out) = (BitWriter::default(), Vec::new());
-            let mut coder = Coder { codes: &codes, writer: &mut writer, out: &mut out };
-            coder.blocks([block].into_iter());
-            coder.end_interval(0, true);
+            let mut cursor = writer.cursor();
+            put_block(&mut cursor, &codes[0], &block);
+            cursor.flush(&mut out);
+            writer.finish(&mut out);
             let stuffed = out.windows(2).filter(|pair| pair == &[0xFF, 0]).count();
             assert_eq!(out.len() - stuffed, expected_bits.div_ceil(8) as usize);
         }

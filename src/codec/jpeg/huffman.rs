@@ -5,16 +5,43 @@ use super::tables::{HuffmanSpec, SpecPair};
 /// The symbol that ends a block.
 const END_OF_BLOCK: usize = 0x00;
 
-/// A code ready to be joined with the magnitude bits of its coefficient: the code, already shifted by their number, above
-/// five bits that hold the length of both.
+/// What the code of a coefficient of 11 bits depends on, by its low 11 bits: its size category, and 16 more where it is
+/// negative.
+const CLASSES: [u8; 2048] = {
+    let mut classes = [0; 2048];
+    let mut value = -1024_i32;
+    while value < 1024 {
+        classes[(value & 2047) as usize] = class(value) as u8;
+        value += 1;
+    }
+    classes
+};
+
+/// The class of a coefficient, or of a difference of DC coefficients.
+#[inline(always)]
+const fn class(value: i32) -> u32 {
+    (32 - value.unsigned_abs().leading_zeros()) | (((value >> 31) & 16) as u32)
+}
+
+/// Size category of a class.
+#[inline(always)]
+const fn size_of_class(class: u32) -> u32 {
+    class & 15
+}
+
+/// A code ready to be joined with the magnitude bits of its value: five bits that hold the length of both, and above them
+/// what becomes code and magnitude when the value is added to it. For negative values, whose magnitude bits are those of
+/// the value less one, that is the code and as many ones.
 ///
 /// A code has up to 16 bits and a magnitude up to 11, so both fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Code(u32);
 
 impl Code {
-    const fn new(code: u32, code_bits: u32, magnitude_bits: u32) -> Self {
-        Self((code << magnitude_bits) << 5 | (code_bits + magnitude_bits))
+    const fn new(code: u32, code_bits: u32, class: u32) -> Self {
+        let size = size_of_class(class);
+        let ones = if class & 16 != 0 { (1 << size) - 1 } else { 0 };
+        Self((code << size | ones) << 5 | (code_bits + size))
     }
 
     /// Bits of code and magnitude together, 0..=27.
@@ -23,10 +50,10 @@ impl Code {
         self.0 & 31
     }
 
-    /// The code, with zeros where the magnitude goes.
+    /// Code and magnitude of `value`, which must be of this code's class.
     #[inline(always)]
-    pub(super) const fn bits(self) -> u32 {
-        self.0 >> 5
+    pub(super) const fn with(self, value: i32) -> u64 {
+        (self.0 >> 5).wrapping_add_signed(value) as u64
     }
 
     /// This code, or one of no bits.
@@ -36,40 +63,71 @@ impl Code {
     }
 }
 
-/// Codes of one kind of component, by symbol.
+/// The step over zeros to a coefficient that isn't zero, and its class; or no coefficient at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AcSymbol(u32);
+
+impl AcSymbol {
+    /// Has an empty code.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Of a coefficient `step` places, 1..=16, after the one before.
+    #[inline(always)]
+    pub(super) fn new(step: u32, value: i32) -> Self {
+        Self(step.wrapping_mul(32).wrapping_add(u32::from(CLASSES[(value & 2047) as usize])))
+    }
+
+    /// Run of zeros and size category, as tables name them.
+    #[inline(always)]
+    pub(super) const fn run_and_size(self) -> usize {
+        ((self.0 / 32).wrapping_sub(1) * 16 + size_of_class(self.0)) as usize & 255
+    }
+}
+
+/// Codes of one kind of component.
 #[derive(Clone, Debug)]
 pub(super) struct Codes {
-    /// By size category.
-    dc: [Code; 16],
-    /// By run of zeros, times 16, and size category.
-    ac: [Code; 256],
+    /// By class.
+    dc: [Code; 32],
+    /// By [`AcSymbol`]; room to the next power of two, so that an index is masked rather than checked.
+    ac: [Code; 1024],
+    end_of_block: Code,
 }
 
 impl Codes {
     pub(super) fn new(specs: &SpecPair) -> Self {
-        let mut codes = Self { dc: [Code::default(); 16], ac: [Code::default(); 256] };
+        let mut codes = Self { dc: [Code::default(); 32], ac: [Code::default(); 1024], end_of_block: Code::default() };
         for_each_code(&specs[0], |symbol, code, bits| {
-            codes.dc[usize::from(symbol & 15)] = Code::new(code, bits, u32::from(symbol & 15))
+            for class in [symbol & 15, symbol & 15 | 16] {
+                codes.dc[usize::from(class)] = Code::new(code, bits, u32::from(class));
+            }
         });
         for_each_code(&specs[1], |symbol, code, bits| {
-            codes.ac[usize::from(symbol)] = Code::new(code, bits, u32::from(symbol & 15))
+            if usize::from(symbol) == END_OF_BLOCK {
+                codes.end_of_block = Code::new(code, bits, 0);
+                return;
+            }
+            for class in [symbol & 15, symbol & 15 | 16] {
+                let step = u32::from(symbol >> 4) + 1;
+                codes.ac[(step * 32 + u32::from(class)) as usize] = Code::new(code, bits, u32::from(class));
+            }
         });
         codes
     }
 
     #[inline(always)]
-    pub(super) const fn dc(&self, size: u32) -> Code {
-        self.dc[(size & 15) as usize]
+    pub(super) const fn dc(&self, difference: i32) -> Code {
+        self.dc[(class(difference) & 31) as usize]
     }
 
     #[inline(always)]
-    pub(super) const fn ac(&self, run: u32, size: u32) -> Code {
-        self.ac[(run.wrapping_mul(16).wrapping_add(size) & 255) as usize]
+    pub(super) const fn ac(&self, symbol: AcSymbol) -> Code {
+        self.ac[(symbol.0 & 1023) as usize]
     }
 
     #[inline(always)]
     pub(super) const fn end_of_block(&self) -> Code {
-        self.ac[END_OF_BLOCK]
+        self.end_of_block
     }
 }
 
@@ -107,13 +165,21 @@ impl Histogram {
         [best_table(&self.dc), best_table(&self.ac)]
     }
 
+    /// Counts a difference of DC coefficients.
+    #[inline(always)]
+    pub(super) const fn count_dc(&mut self, difference: i32) {
+        self.dc[size_of_class(class(difference)) as usize & 15] += 1;
+    }
+
     /// Bits that all these symbols take with their magnitudes.
     #[cfg(test)]
     pub(super) fn coded_bits(&self, codes: &Codes) -> u64 {
-        let cost = |counts: &[u32], codes: &[Code]| -> u64 {
-            counts.iter().zip(codes).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
-        };
-        cost(&self.dc, &codes.dc) + cost(&self.ac, &codes.ac)
+        let dc = (0..16).map(|size| u64::from(self.dc[size]) * u64::from(codes.dc[size].len()));
+        let ac = (1..256).map(|symbol| {
+            let code = codes.ac[(symbol / 16 + 1) * 32 + symbol % 16];
+            u64::from(self.ac[symbol]) * u64::from(code.len())
+        });
+        dc.sum::<u64>() + ac.sum::<u64>() + u64::from(self.ac[END_OF_BLOCK]) * u64::from(codes.end_of_block.len())
     }
 }
 
@@ -131,9 +197,9 @@ fn best_table(counts: &[u32]) -> HuffmanSpec {
     weights[NODES - 1] = 1;
     // Symbols under one node form a chain that begins where the node stands.
     let mut next = [None; NODES];
-    loop {
-        let Some(first) = rarest(&weights, NODES) else { break };
-        let Some(second) = rarest(&weights, first) else { break };
+    while let Some(first) = rarest(&weights, NODES)
+        && let Some(second) = rarest(&weights, first)
+    {
         weights[first] += std::mem::take(&mut weights[second]);
         let end = deepen(first, &next, &mut lengths);
         deepen(second, &next, &mut lengths);
@@ -201,10 +267,14 @@ mod tests {
     fn codes_are_canonical() {
         let [luma, _] = standard();
         let codes = Codes::new(&luma);
-        assert_eq!((codes.end_of_block().bits(), codes.end_of_block().len()), (0b1010, 4));
-        assert_eq!((codes.ac(0, 1).bits(), codes.ac(0, 1).len()), (0b000, 3));
-        assert_eq!((codes.ac(15, 0).bits(), codes.ac(15, 0).len()), (0b111_1111_1001, 11));
-        assert_eq!((codes.dc(11).bits(), codes.dc(11).len()), (0b1_1111_1110 << 11, 20));
+        let coded = |code: Code, value| (code.with(value), code.len());
+        assert_eq!(coded(codes.end_of_block(), 0), (0b1010, 4));
+        assert_eq!(coded(codes.ac(AcSymbol::new(1, 1)), 1), (0b001, 3));
+        assert_eq!(coded(codes.ac(AcSymbol::new(1, -1)), -1), (0b000, 3));
+        assert_eq!(coded(codes.ac(AcSymbol::new(16, 0)), 0), (0b111_1111_1001, 11));
+        assert_eq!(coded(codes.dc(-2047), -2047), (0b1_1111_1110 << 11, 20));
+        assert_eq!(coded(codes.dc(5), 5), (0b100_101, 6));
+        assert_eq!(coded(codes.ac(AcSymbol::NONE), 0), (0, 0));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::kernel::quantise::Quantiser;
 pub(super) const GROUP_MCUS: usize = BLOCKS;
 /// Most blocks of an MCU: 4:2:0.
 const MCU_BLOCKS: usize = 6;
+/// Blocks a group has room for: a power of two, so that an index is masked rather than checked.
+const GROUP_BLOCKS: usize = (GROUP_MCUS * MCU_BLOCKS).next_power_of_two();
 
 /// What all bands of a frame share.
 #[derive(Debug)]
@@ -28,9 +30,8 @@ pub(super) struct Picture<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Unit {
     component: usize,
-    /// Vector call and lane of the block's coefficients in the group.
-    call: usize,
-    lane: usize,
+    /// Place of the block's coefficients in the group.
+    block: usize,
     /// Place within its component's part of the MCU.
     block_row: usize,
     block_column: usize,
@@ -48,8 +49,8 @@ pub(super) struct CodedBlock<'a> {
 
 /// Where blocks go: to a code stream, or into symbol counts.
 pub(super) trait Sink {
-    /// Takes a group's blocks in the order of the scan.
-    fn blocks<'a>(&mut self, blocks: impl Iterator<Item = CodedBlock<'a>>);
+    /// Takes the blocks of a group's first `mcus` MCUs; `before` has each component's last DC coefficient.
+    fn group(&mut self, group: &Group, mcus: usize, before: &mut [i32; 3]);
 
     /// Ends restart interval `interval`; another follows unless it is the last.
     fn end_interval(&mut self, interval: usize, is_last: bool);
@@ -58,8 +59,8 @@ pub(super) trait Sink {
 /// Quantised coefficients of four MCUs.
 #[derive(Debug)]
 pub(super) struct Group {
-    coefficients: [[[i16; 64]; BLOCKS]; MCU_BLOCKS],
-    masks: [[u64; BLOCKS]; MCU_BLOCKS],
+    coefficients: [[i16; 64]; GROUP_BLOCKS],
+    masks: [u64; GROUP_BLOCKS],
     /// The blocks of each MCU in the order of the scan.
     order: [[Unit; MCU_BLOCKS]; GROUP_MCUS],
     mcu_blocks: usize,
@@ -68,8 +69,8 @@ pub(super) struct Group {
 impl Default for Group {
     fn default() -> Self {
         Self {
-            coefficients: [[[0; 64]; BLOCKS]; MCU_BLOCKS],
-            masks: [[0; BLOCKS]; MCU_BLOCKS],
+            coefficients: [[0; 64]; GROUP_BLOCKS],
+            masks: [0; GROUP_BLOCKS],
             order: Default::default(),
             mcu_blocks: 0,
         }
@@ -86,7 +87,8 @@ impl Group {
                     for block_column in 0..component.horizontal {
                         let x = mcu * component.horizontal + block_column;
                         let call = first_call + block_row * component.horizontal + x / BLOCKS;
-                        order[count] = Unit { component: index, call, lane: x % BLOCKS, block_row, block_column };
+                        let block = call * BLOCKS + x % BLOCKS;
+                        order[count] = Unit { component: index, block, block_row, block_column };
                         count += 1;
                     }
                 }
@@ -98,7 +100,8 @@ impl Group {
 
     #[inline(always)]
     fn transform<S: Simd>(&mut self, simd: S, picture: &Picture<'_>, stripe: &Stripe, mcu_row: usize, group: usize) {
-        let mut outputs = self.coefficients.iter_mut().zip(&mut self.masks);
+        let mut outputs =
+            self.coefficients.as_chunks_mut::<BLOCKS>().0.iter_mut().zip(self.masks.as_chunks_mut::<BLOCKS>().0);
         for (index, component) in picture.layout.components().iter().enumerate() {
             for block_row in 0..component.vertical {
                 for call in 0..component.horizontal {
@@ -119,28 +122,29 @@ impl Group {
                 let component = &layout.components()[unit.component];
                 let column = (first_mcu + mcu) * component.horizontal + unit.block_column;
                 let row = mcu_row * component.vertical + unit.block_row;
-                let coefficients = &mut self.coefficients[unit.call][unit.lane];
+                let coefficients = &mut self.coefficients[unit.block % GROUP_BLOCKS];
                 if column >= component.blocks_wide() || row >= component.blocks_high() {
                     coefficients[0] = before;
                     coefficients[1..].fill(0);
-                    self.masks[unit.call][unit.lane] = 0;
+                    self.masks[unit.block % GROUP_BLOCKS] = 0;
                 }
                 before = coefficients[0];
             }
         }
     }
 
-    /// The blocks of the first `mcus` MCUs.
+    /// Gives `code` the blocks of the first `mcus` MCUs in the order of the scan.
     #[inline(always)]
-    fn coded<'a>(&'a self, mcus: usize, before: &mut [i32; 3]) -> impl Iterator<Item = CodedBlock<'a>> {
-        let units = self.order[..mcus].iter().flat_map(|order| &order[..self.mcu_blocks]);
-        units.map(|unit| {
-            let coefficients = &self.coefficients[unit.call][unit.lane];
-            let dc = i32::from(coefficients[0]);
-            let difference = dc - std::mem::replace(&mut before[unit.component], dc);
-            let mask = self.masks[unit.call][unit.lane];
-            CodedBlock { kind: unit.component.min(1), difference, coefficients, mask }
-        })
+    pub(super) fn for_each_coded(&self, mcus: usize, before: &mut [i32; 3], mut code: impl FnMut(CodedBlock<'_>)) {
+        for order in &self.order[..mcus] {
+            for unit in &order[..self.mcu_blocks.min(MCU_BLOCKS)] {
+                let coefficients = &self.coefficients[unit.block % GROUP_BLOCKS];
+                let dc = i32::from(coefficients[0]);
+                let difference = dc - std::mem::replace(&mut before[unit.component.min(2)], dc);
+                let mask = self.masks[unit.block % GROUP_BLOCKS];
+                code(CodedBlock { kind: unit.component.min(1), difference, coefficients, mask });
+            }
+        }
     }
 
     /// Each component's blocks with their column and row in it.
@@ -158,7 +162,7 @@ impl Group {
                     component: unit.component,
                     column: (first_mcu + mcu) * component.horizontal + unit.block_column,
                     row: mcu_row * component.vertical + unit.block_row,
-                    coefficients: &self.coefficients[unit.call][unit.lane],
+                    coefficients: &self.coefficients[unit.block % GROUP_BLOCKS],
                 }
             })
         })
@@ -208,7 +212,7 @@ impl Scanner {
                     if first_mcu + GROUP_MCUS >= layout.mcus_wide || mcu_row + 1 == layout.mcus_high {
                         self.group.empty_outside(layout, mcu_row, first_mcu, mcus);
                     }
-                    sink.blocks(self.group.coded(mcus, &mut before));
+                    sink.group(&self.group, mcus, &mut before);
                     if let Some(seen) = seen.as_deref_mut() {
                         seen.add(simd, picture.quantisers, self.group.placed(layout, mcu_row, first_mcu, mcus));
                     }

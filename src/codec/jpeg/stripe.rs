@@ -3,7 +3,7 @@
 //! Planes that already hold what the file needs are read in place; everything else is converted, row by row, into a stripe
 //! that stays in the cache.
 
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Frame, PixelFormat, Plane};
 use crate::kernel::Simd;
 use crate::kernel::block::ROW_SAMPLES;
 use crate::kernel::color::{CHUNK, Packing, convert_row, halve_both, halve_row};
@@ -44,6 +44,13 @@ fn is_direct(frame: &Frame<'_>, layout: &Layout, index: usize) -> bool {
             0 => is_planar || matches!(frame.format(), PixelFormat::Nv12 | PixelFormat::Gray8),
             _ => is_planar && chroma_factors(frame.format()) == (luma.horizontal, luma.vertical),
         }
+}
+
+/// Touches rows that are about to be read in place: row by row the processor fetches ahead, block by block it doesn't.
+fn read_ahead(plane: Plane<'_>, first: usize, rows: usize) {
+    for y in first..first + rows {
+        std::hint::black_box(plane.row(y).iter().step_by(64).fold(0, |sum, byte| sum ^ byte));
+    }
 }
 
 impl Stripe {
@@ -90,6 +97,7 @@ impl Stripe {
         if (mcu_row + 1) * rows <= source.rows() {
             plane.direct_groups = source.row_bytes() / (ROW_SAMPLES * component.horizontal);
         }
+        read_ahead(source, mcu_row * rows, if plane.direct_groups > 0 { rows } else { 0 });
         let copied = plane.direct_groups * ROW_SAMPLES * component.horizontal;
         if copied >= plane.stride.min(source.row_bytes()) {
             return;
