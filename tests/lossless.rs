@@ -191,7 +191,7 @@ fn limits_hold_before_memory_is_taken() {
     let mut decoder = LosslessDecoder::new(kernel::detect(), Limits::ENGINE);
     assert_eq!(
         decoder.decode(&huge, &pool).unwrap_err().to_string(),
-        "lossless: 3221225472 bytes, over the limit of 2147483648"
+        "lossless: 3221225472 is over the limit of 2147483648"
     );
     let mut limits = Limits::ENGINE;
     limits.max_encoded_bytes = 20;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::frame::FrameBuf;
-use crate::kernel::adler::Adler32;
+use crate::kernel::checksum::Checksum;
 use crate::limits::Limits;
 
 use super::header::{HEADER_BYTES, Header, malformed};
@@ -44,7 +44,7 @@ struct Band {
     /// First byte, within all streams.
     start: usize,
     stream_bytes: [usize; MAX_PLANES],
-    sum: Adler32,
+    sum: Checksum,
 }
 
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl LosslessDecoder {
         self.bands.clear();
         let mut start = 0_usize;
         for lengths in lengths.as_chunks::<4>().0.chunks(streams) {
-            let mut band = Band { start, stream_bytes: [0; MAX_PLANES], sum: Adler32::new() };
+            let mut band = Band { start, stream_bytes: [0; MAX_PLANES], sum: Checksum::new() };
             for (bytes, length) in band.stream_bytes.iter_mut().zip(lengths) {
                 *bytes = u32::from_le_bytes(*length) as usize;
                 start = start.saturating_add(*bytes);
@@ -200,7 +200,7 @@ impl LosslessDecoder {
             pool.install(|| bands.try_for_each(|(index, (data, band))| job.restore(index, band, data)))?;
         }
         self.merge(layout, frame, pool);
-        let sum = planes::picture_sum(self.level, self.bands.iter().map(|band| band.sum.value()));
+        let sum = planes::picture_sum(self.bands.iter().map(|band| band.sum.value()));
         if sum != header.checksum {
             return Err(malformed(format!("checksum {sum:08x}, but the header says {:08x}", header.checksum)));
         }

@@ -193,7 +193,7 @@ impl LosslessEncoder {
         let streams =
             self.bands.iter().map(|band| band.packed.get(..band.stream_bytes.iter().sum()).unwrap_or_default());
         let packet_bytes = HEADER_BYTES + index_bytes + streams.clone().map(<[u8]>::len).sum::<usize>();
-        let checksum = planes::picture_sum(self.level, self.bands.iter().map(|band| band.sum));
+        let checksum = planes::picture_sum(self.bands.iter().map(|band| band.sum));
         let header = Header {
             packet_bytes: packet_bytes as u32,
             width: layout.width,

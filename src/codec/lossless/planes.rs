@@ -2,7 +2,7 @@
 
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Level;
-use crate::kernel::adler::Adler32;
+use crate::kernel::checksum::{self, Checksum};
 use crate::kernel::rct::{self, Order, Packing};
 
 use super::layout::{Layout, MAX_PLANES};
@@ -14,7 +14,7 @@ fn frame_rows(layout: &Layout, index: usize, band: usize) -> std::ops::Range<usi
 
 /// Splits a band of a frame into coded planes, and sums its bytes.
 pub(super) fn split(level: Level, layout: &Layout, frame: &Frame<'_>, band: usize, data: &mut [u8]) -> u32 {
-    let mut sum = Adler32::new();
+    let mut sum = Checksum::new();
     let mut parts = layout.split_band_mut(band, data);
     for (index, plane) in frame.planes().iter().enumerate() {
         for (at, y) in frame_rows(layout, index, band).enumerate() {
@@ -59,7 +59,7 @@ pub(super) fn merge(
     band: usize,
     data: &[u8],
     out: &mut [u8],
-    sum: &mut Adler32,
+    sum: &mut Checksum,
 ) {
     let parts = layout.split_band(band, data);
     let row_bytes = layout.format.plane_size(index, layout.width, layout.height).row_bytes;
@@ -89,11 +89,9 @@ fn merge_row(level: Level, layout: &Layout, index: usize, planes: [&[u8]; MAX_PL
     }
 }
 
-/// The checksum of a picture: Adler-32 of its bands' sums, each four bytes, little endian.
-pub(super) fn picture_sum(level: Level, bands: impl Iterator<Item = u32>) -> u32 {
-    let mut sum = Adler32::new();
-    bands.for_each(|band| sum.update(level, &band.to_le_bytes()));
-    sum.value()
+/// The checksum of a picture, from those of its bands.
+pub(super) fn picture_sum(bands: impl Iterator<Item = u32>) -> u32 {
+    checksum::fold(bands)
 }
 
 #[cfg(test)]
@@ -112,7 +110,7 @@ mod tests {
                 for band in 0..layout.bands() {
                     let mut data = vec![0; layout.band_bytes()];
                     let sum = split(Level::new(), &layout, &frame, band, &mut data);
-                    let mut back_sum = Adler32::new();
+                    let mut back_sum = Checksum::new();
                     let mut rest = back.data_mut();
                     for index in 0..format.planes() {
                         let size = format.plane_size(index, width, height);
