@@ -178,8 +178,13 @@ fn every_format_subsampling_and_size_is_read_by_zune_jpeg() {
                 }
                 let color = COLOR_SPACES[(turn / 37 + i + j) % 4];
                 let restart_rows = (turn / 37 % 3) as u16;
-                let config =
-                    JpegConfig { quality: 92, subsampling, optimise: turn.is_multiple_of(2), restart_rows, reconstruct: false };
+                let config = JpegConfig {
+                    quality: 92,
+                    subsampling,
+                    optimise: turn.is_multiple_of(2),
+                    restart_rows,
+                    reconstruct: false,
+                };
                 check_soft(format, width, height, color, &config);
             }
         }

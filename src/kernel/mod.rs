@@ -3,7 +3,15 @@
 //! Every kernel has a plain scalar form, which is its specification, and gives the same bits at every SIMD level: packets
 //! don't depend on the machine that made them. A level is found once, held by the [`Engine`](crate::Engine) and passed down.
 
+pub mod block;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod block_avx2;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod block_avx512;
 pub(crate) mod checksum;
+pub mod color;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod color_avx512;
 pub mod convert;
 pub mod dct;
 pub(crate) mod diff;
