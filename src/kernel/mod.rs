@@ -20,6 +20,7 @@ pub(crate) mod predict;
 pub mod quantise;
 pub(crate) mod rct;
 pub mod rows;
+pub(crate) mod wavefront;
 pub mod yuv;
 
 pub use fearless_simd::{Level, Simd};

@@ -1,7 +1,7 @@
 //! A band's residuals: made from coded planes and tile modes, and the way back.
 
 use crate::error::Result;
-use crate::kernel::{Level, predict};
+use crate::kernel::{Level, predict, wavefront};
 
 use super::header::malformed;
 use super::layout::Layout;
@@ -85,6 +85,11 @@ impl BandContext<'_> {
     /// A tile copied from outside the reference.
     pub(super) fn restore(&self, index: usize, residuals: &[u8], part: &mut [u8]) -> Result<()> {
         let plane = &self.layout.planes()[index];
+        if !self.layout.is_wide() && self.modes.iter().all(|&mode| mode == SPATIAL) {
+            let above = self.zeros.get(..plane.row_bytes).unwrap_or_default();
+            wavefront::median_restore_rows(self.level, above, part, residuals);
+            return Ok(());
+        }
         let mut cursor = Cursor::new(residuals.len(), self.layout.is_wide());
         for Span { y, mode, bytes } in tiles::spans(self.layout, plane, self.band, self.modes) {
             let (before, rest) = part.split_at_mut(y * plane.row_bytes);
