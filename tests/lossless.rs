@@ -1,5 +1,7 @@
 //! The lossless codec from outside: the same pixels back, the same bytes everywhere, and no harm from a stranger's bytes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail where tests may")]
+
 use auralink::codec::lossless::{HEADER_BYTES, Header, LosslessConfig, LosslessDecoder, LosslessEncoder};
 use auralink::{ColorSpace, Frame, FrameBuf, Limits, Matrix, PixelFormat, Range, kernel};
 use proptest::prelude::*;

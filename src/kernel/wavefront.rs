@@ -5,7 +5,7 @@
 //! finds above is its upper neighbour's, one lane over, and what it found above is now above left. Residuals and results lie
 //! askew in that order, and are turned by transposing squares.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdInt, dispatch, u8x16};
+use fearless_simd::{Level, Simd, SimdBase, dispatch, u8x16};
 use fearless_simd_macros::simd;
 
 use crate::kernel::predict::median_restore;
@@ -125,7 +125,7 @@ mod tests {
             for width in [1, 2, 15, 16, 17, 31, 32, 33, 100, 257] {
                 for rows in [1, 15, 16, 17, 32, 40] {
                     let noise = |seed: usize, count: usize| -> Vec<u8> {
-                        (0..count).map(|i| ((i + seed) * 2_654_435_761 >> 13) as u8 >> (i % 5)).collect()
+                        (0..count).map(|i| (((i + seed) * 2_654_435_761) >> 13) as u8 >> (i % 5)).collect()
                     };
                     let (above, residuals) = (noise(1, width), noise(7, width * rows));
                     let (mut wanted, mut rows) = (vec![0; residuals.len()], vec![0; residuals.len()]);
