@@ -1,4 +1,31 @@
-//! The streaming gRPC service.
+//! The streaming service: gRPC for frames on one listener, HTTP for people and probes on another.
+//!
+//! [`Server::bind`] checks the configuration, opens the sockets, starts the compute pool and codes a known frame;
+//! [`Server::run`] serves until told to stop, and then lets every accepted frame be answered.
+
+mod admission;
+mod compute;
+mod config;
+mod deadline;
+mod drain;
+mod edge;
+mod grpc;
+mod health;
+mod http;
+mod refusal;
+mod registry;
+mod selftest;
+mod server;
+mod stills;
+mod stream;
+mod telemetry;
+mod transport;
+mod wire;
+
+use std::sync::Arc;
+
+pub use config::{Config, ConfigError};
+pub use server::{ServeError, Server};
 
 /// The wire contract's types, client and server, as generated from `proto/`.
 pub mod proto {
@@ -8,4 +35,17 @@ pub mod proto {
 
     /// The contract's descriptors, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}
+
+/// What all calls, streams and probes of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: Config,
+    compute: Arc<compute::Compute>,
+    registry: Arc<registry::Registry>,
+    admission: admission::Admission,
+    telemetry: Arc<telemetry::Telemetry>,
+    drain: drain::Drain,
+    /// How coding the known frame went.
+    self_test: Result<(), String>,
 }

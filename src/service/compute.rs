@@ -1,0 +1,172 @@
+//! The bridge from tokio to the compute pool: jobs run on rayon's threads and never on tokio's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPool;
+use tokio::sync::oneshot;
+
+use crate::engine::Engine;
+use crate::service::refusal::Refusal;
+use crate::session::Coder;
+use tonic::Code;
+
+/// The pool, the engine on it, and encoders kept warm for calls without a session.
+#[derive(Debug)]
+pub(crate) struct Compute {
+    engine: Engine,
+    coders: Mutex<Vec<Coder>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Tells a queued job, when dropped, that nobody waits for it any more.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Time since the process first asked.
+fn clock() -> Duration {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    ORIGIN.elapsed()
+}
+
+impl Compute {
+    /// A pool of `threads` threads, one a core where 0.
+    pub(crate) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool: ThreadPool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("compute-{index}"))
+            .build()?;
+        clock();
+        Ok(Self {
+            engine: Engine::new(Arc::new(pool)).with_clock(clock),
+            coders: Mutex::default(),
+            waiting: Arc::default(),
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.engine.pool().current_num_threads()
+    }
+
+    /// Jobs that wait for a thread.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Runs `work` on the pool; it is told how long it waited for a thread. Dropping the future before the job has begun
+    /// cancels it.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the work panicked; the process and the pool live on.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Duration) -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let guard = CancelOnDrop(Arc::clone(&cancelled));
+        let queued = Instant::now();
+        let waiting = Arc::clone(&self.waiting);
+        waiting.fetch_add(1, Ordering::Relaxed);
+        self.engine.pool().spawn(move || {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            if cancelled.load(Ordering::Relaxed) {
+                return;
+            }
+            let done = catch_unwind(AssertUnwindSafe(|| work(queued.elapsed())));
+            // Nobody may be waiting any more, which is all right.
+            let _ = answer.send(done);
+        });
+        async move {
+            let _guard = guard;
+            match answered.await {
+                Ok(Ok(done)) => Ok(done),
+                Ok(Err(_)) | Err(_) => {
+                    tracing::error!("a compute job panicked");
+                    Err(Refusal::new(Code::Internal, "the work failed inside the server"))
+                }
+            }
+        }
+    }
+
+    /// As [`Compute::run`] for a call without a session, with a warm encoder, given up at `deadline`.
+    ///
+    /// # Errors
+    /// Also `DEADLINE_EXCEEDED`.
+    pub(crate) fn run_with_coder<T: Send + 'static>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        work: impl FnOnce(&mut Coder, Duration) -> Result<T, Refusal> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
+        let this = Arc::clone(self);
+        let job = self.run(move |queued| {
+            if Instant::now() >= deadline {
+                return Err(Refusal::late());
+            }
+            let mut coder = this.take_coder();
+            let done = work(&mut coder, queued);
+            this.keep_coder(coder);
+            done
+        });
+        async move { tokio::time::timeout_at(deadline.into(), job).await.unwrap_or_else(|_| Err(Refusal::late()))? }
+    }
+
+    fn take_coder(&self) -> Coder {
+        let kept = self.coders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| self.engine.coder())
+    }
+
+    fn keep_coder(&self, coder: Coder) {
+        let mut coders = self.coders.lock().unwrap_or_else(PoisonError::into_inner);
+        if coders.len() < self.threads() {
+            coders.push(coder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_the_pool_lives_on() {
+        let compute = Compute::new(1).unwrap();
+        let refusal = compute.run(|_| panic!("on purpose")).await.map(|()| ()).unwrap_err();
+        assert_eq!(refusal.code, Code::Internal);
+        assert_eq!(compute.run(|_| 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_job_nobody_waits_for_does_not_run() {
+        let compute = Arc::new(Compute::new(1).unwrap());
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let first = compute.run(move |_| blocked.recv().is_ok());
+        let ran = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ran);
+        drop(compute.run(move |_| seen.store(true, Ordering::Relaxed)));
+        release.send(()).unwrap();
+        assert!(first.await.unwrap());
+        compute.run(|_| ()).await.unwrap();
+        assert!(!ran.load(Ordering::Relaxed));
+        assert_eq!(compute.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_is_kept() {
+        let compute = Arc::new(Compute::new(1).unwrap());
+        let past = Instant::now() - Duration::from_millis(1);
+        let refusal = compute.run_with_coder(past, |_, _| Ok(())).await.unwrap_err();
+        assert_eq!(refusal.code, Code::DeadlineExceeded);
+    }
+}

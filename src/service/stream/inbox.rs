@@ -1,0 +1,106 @@
+//! What a caller says within a stream: frames are taken or refused, everything else reaches the session.
+
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::service::proto::{self, compress_stream_request::Message as In};
+use crate::service::refusal::Refusal;
+use crate::service::stream::{Gone, Phase, Stream, changed};
+use crate::service::wire::{self, Picture};
+use crate::session::{DropReason, Dropped, Feedback, Stamp};
+
+/// A frame that was taken.
+pub(crate) struct Frame {
+    pub(crate) stamp: Stamp,
+    pub(crate) picture: Picture,
+    pub(crate) arrived: Instant,
+    /// Its share of the bytes in flight, given back with it.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+impl Stream {
+    /// Does what a message says, or answers what is wrong with it.
+    pub(super) async fn hear(&mut self, message: proto::CompressStreamRequest) -> Result<(), Gone> {
+        let heard = match message.message {
+            Some(In::Frame(frame)) => return self.hear_frame(frame).await,
+            Some(In::Network(network)) => {
+                wire::network(&network, "network").map(|network| self.give(Feedback::Network(network), None))
+            }
+            Some(In::Ack(ack)) => self.hear_ack(&ack),
+            Some(In::Reconfigure(changes)) => self.hear_reconfigure(&changes),
+            Some(In::Keyframe(_)) => {
+                self.give(Feedback::Keyframe, None);
+                Ok(())
+            }
+            Some(In::Open(_)) => Err(Refusal::field("open", "given again, but a stream is opened once")),
+            None => Err(Refusal::field("message", "none of open, frame, network, ack, reconfigure, keyframe is set")),
+        };
+        match heard {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.refuse(0, refusal).await,
+        }
+    }
+
+    async fn hear_frame(&mut self, frame: proto::StreamFrame) -> Result<(), Gone> {
+        let arrived = Instant::now();
+        let stamp = Stamp { frame_number: frame.frame_number, timestamp_us: frame.timestamp_us };
+        self.place.entry.live().stats.frames_in += 1;
+        self.shared.telemetry.frame_taken();
+        match self.accept(frame, stamp, arrived) {
+            Ok(frame) => {
+                self.last_number = Some(stamp.frame_number);
+                let superseded =
+                    (self.waiting.len() >= self.waiting_limit()).then(|| self.waiting.pop_front()).flatten();
+                self.waiting.push_back(frame);
+                if let Some(older) = superseded {
+                    self.drop_frame(Dropped { stamp: older.stamp, reason: DropReason::Superseded }).await?;
+                }
+                Ok(())
+            }
+            Err(refusal) => self.refuse_frame(stamp.frame_number, refusal).await,
+        }
+    }
+
+    /// One frame of the window is with the session; the others wait, and one may always wait.
+    fn waiting_limit(&self) -> usize {
+        self.window.saturating_sub(1).max(1)
+    }
+
+    fn accept(&self, frame: proto::StreamFrame, stamp: Stamp, arrived: Instant) -> Result<Frame, Refusal> {
+        if self.phase == Phase::Draining {
+            return Err(Refusal::draining());
+        }
+        let picture = wire::stream_frame(frame, self.source, &self.config, &self.shared.config.limits)?;
+        if let Some(last) = self.last_number.filter(|&last| stamp.frame_number <= last) {
+            let told = format!("{} doesn't ascend: the frame before was {last}", stamp.frame_number);
+            return Err(Refusal::field("frame.frame_number", told));
+        }
+        let room = self.shared.admission.admit(picture.len())?;
+        Ok(Frame { stamp, picture, arrived, _room: room })
+    }
+
+    fn hear_ack(&mut self, ack: &proto::Ack) -> Result<(), Refusal> {
+        match self.last_number {
+            Some(last) if ack.frame_number <= last => {
+                self.place.entry.live().stats.acked += 1;
+                self.give(Feedback::Ack { frame_number: ack.frame_number }, None);
+                Ok(())
+            }
+            last => {
+                let newest = last.map_or("none was sent yet".to_owned(), |last| format!("the newest is {last}"));
+                Err(Refusal::field(
+                    "ack.frame_number",
+                    format!("{} is no frame of this stream: {newest}", ack.frame_number),
+                ))
+            }
+        }
+    }
+
+    fn hear_reconfigure(&mut self, reconfigure: &proto::Reconfigure) -> Result<(), Refusal> {
+        let changes = wire::changes(reconfigure)?;
+        changed(&self.config, &changes).map_err(|error| Refusal::engine("reconfigure", &error))?;
+        self.give(Feedback::Reconfigure(changes), None);
+        Ok(())
+    }
+}

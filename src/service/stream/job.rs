@@ -1,0 +1,113 @@
+//! What a stream has done on the compute pool: a picture opened, pushed and coded, with everything the session answers.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::frame::Frame as Pixels;
+use crate::limits::Limits;
+use crate::service::refusal::Refusal;
+use crate::service::stream::inbox::Frame;
+use crate::session::{Dropped, Output, PacketInfo, Session, SessionConfig, Stamp};
+
+/// An answer to a frame.
+pub(super) enum Answer {
+    Packet { info: PacketInfo, data: Bytes, decode_us: u64, queued: Duration },
+    Dropped(Dropped),
+    Refused { stamp: Stamp, refusal: Refusal },
+}
+
+/// A job: the session, and a frame for it unless it only asked to be polled.
+pub(super) struct Work {
+    pub(super) session: Option<Box<Session>>,
+    pub(super) config: SessionConfig,
+    pub(super) engine: Engine,
+    pub(super) limits: Limits,
+    pub(super) frame: Option<Frame>,
+    pub(super) begun: Instant,
+    pub(super) max_wait: Duration,
+}
+
+/// What came of it.
+pub(super) struct Done {
+    pub(super) session: Option<Box<Session>>,
+    pub(super) answers: Vec<Answer>,
+    /// When the session wants to be polled again, since the stream began.
+    pub(super) wake: Option<Duration>,
+}
+
+impl Work {
+    pub(super) fn run(mut self, queued: Duration) -> Done {
+        let mut answers = Vec::new();
+        let mut decode_us = 0;
+        if let Some(frame) = self.frame.take() {
+            let mut decoded = None;
+            let decoding = Instant::now();
+            let opened = if frame.arrived.elapsed() > self.max_wait {
+                Err(Refusal::late())
+            } else {
+                frame.picture.open(&self.limits, &mut decoded).map_err(|error| Refusal::engine("frame", &error))
+            };
+            if frame.picture.is_encoded() {
+                decode_us = decoding.elapsed().as_micros() as u64;
+            }
+            let pushed = opened.and_then(|pixels| self.push(frame.stamp, &pixels));
+            if let Err(refusal) = pushed {
+                answers.push(Answer::Refused { stamp: frame.stamp, refusal });
+            }
+        }
+        let now = self.begun.elapsed();
+        let wake = match &mut self.session {
+            Some(session) => collect(session, now, &mut answers, decode_us, queued),
+            None => None,
+        };
+        Done { session: self.session, answers, wake }
+    }
+
+    fn push(&mut self, stamp: Stamp, pixels: &Pixels<'_>) -> Result<(), Refusal> {
+        let refuse = |error: Error| Refusal::engine("frame", &error);
+        let session = match &mut self.session {
+            Some(session) => session,
+            None => {
+                let opened = self.engine.session(first_config(&self.config, pixels).map_err(refuse)?);
+                self.session.insert(Box::new(opened.map_err(refuse)?))
+            }
+        };
+        session.push(stamp, pixels, self.begun.elapsed()).map_err(refuse)
+    }
+}
+
+/// The session of a stream of encoded pictures is as its first picture is: format, colours, and size where none was agreed.
+fn first_config(config: &SessionConfig, pixels: &Pixels<'_>) -> crate::Result<SessionConfig> {
+    let (width, height) = (pixels.width(), pixels.height());
+    if config.width != 0 && (config.width, config.height) != (width, height) {
+        let expected = format!("{}x{}", config.width, config.height);
+        return Err(Error::Mismatch { field: "size", actual: format!("{width}x{height}"), expected });
+    }
+    Ok(SessionConfig { format: pixels.format(), color: pixels.color(), width, height, ..*config })
+}
+
+/// Everything the session has to tell; gives the time at which it wants to be polled again.
+pub(super) fn collect(
+    session: &mut Session,
+    now: Duration,
+    answers: &mut Vec<Answer>,
+    decode_us: u64,
+    queued: Duration,
+) -> Option<Duration> {
+    loop {
+        answers.push(match session.poll(now) {
+            Output::Packet(packet) => {
+                let data = Bytes::copy_from_slice(packet.data);
+                Answer::Packet { info: packet.info, data, decode_us, queued }
+            }
+            Output::Dropped(dropped) => Answer::Dropped(dropped),
+            Output::Failed(failed) => {
+                Answer::Refused { stamp: failed.stamp, refusal: Refusal::engine("frame", &failed.error) }
+            }
+            Output::Wait(wake) => return wake,
+        });
+    }
+}

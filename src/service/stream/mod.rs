@@ -1,0 +1,428 @@
+//! One stream: an actor that owns its session, hands it one job at a time on the compute pool, and answers every frame.
+
+mod inbox;
+mod job;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use tonic::{Code, Status};
+
+use crate::service::Shared;
+use crate::service::proto::{self, compress_stream_response::Message as Out};
+use crate::service::refusal::Refusal;
+use crate::service::registry::{Command, Place};
+use crate::service::wire::{self, Opening, Source};
+use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionConfig, Stamp};
+use inbox::Frame;
+use job::{Answer, Done};
+
+/// Answers that may wait for the transport.
+pub(crate) const MAX_ANSWERS: usize = 16;
+/// Messages about the session that may wait for a job to end; reading stops until it has.
+const MAX_FEEDBACK: usize = 64;
+
+type Answers = mpsc::Sender<Result<proto::CompressStreamResponse, Status>>;
+type Job = Pin<Box<dyn Future<Output = Result<Done, Refusal>> + Send>>;
+
+/// Where the session is.
+enum Home {
+    /// No picture has told its format yet.
+    Unopened,
+    Here(Box<Session>),
+    /// With the job that runs.
+    Away,
+}
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// The server is going away; frames are refused from here on.
+    Draining,
+    /// The caller has sent everything.
+    HalfClosed,
+}
+
+/// A frame handed to the session and not answered yet.
+struct Owed {
+    stamp: Stamp,
+    arrived: Instant,
+}
+
+pub(crate) struct Stream {
+    shared: Arc<Shared>,
+    place: Place,
+    answers: Answers,
+    commands: mpsc::Receiver<Command>,
+    source: Source,
+    config: SessionConfig,
+    window: usize,
+    home: Home,
+    job: Option<Job>,
+    waiting: VecDeque<Frame>,
+    owed: Vec<Owed>,
+    feedback: Vec<(Feedback, Option<Command>)>,
+    last_number: Option<u64>,
+    wake: Option<Duration>,
+    phase: Phase,
+    begun: Instant,
+}
+
+/// The caller is gone, or reads nothing: there is nobody to answer.
+struct Gone;
+
+impl Stream {
+    /// A stream as `opening` says; the session of raw frames is opened at once.
+    pub(crate) fn open(shared: Arc<Shared>, opening: &Opening, answers: Answers) -> Result<Self, Refusal> {
+        let home = match opening.source {
+            Source::Encoded => Home::Unopened,
+            Source::Raw(_) => {
+                let session = shared.compute.engine().session(opening.config);
+                Home::Here(Box::new(session.map_err(|error| Refusal::engine("open", &error))?))
+            }
+        };
+        let (place, commands) = shared.registry.enter(opening.id, opening.source, opening.config)?;
+        shared.telemetry.stream_opened();
+        Ok(Self {
+            shared,
+            place,
+            answers,
+            commands,
+            source: opening.source,
+            config: opening.config,
+            window: opening.window,
+            home,
+            job: None,
+            waiting: VecDeque::with_capacity(opening.window),
+            owed: Vec::with_capacity(2),
+            feedback: Vec::new(),
+            last_number: None,
+            wake: None,
+            phase: Phase::Running,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Runs the stream to its end, however it comes.
+    pub(crate) async fn run(mut self, mut inbound: tonic::Streaming<proto::CompressStreamRequest>) {
+        let id = self.place.entry.id();
+        tracing::info!(session = %id, source = ?self.source, width = self.config.width, height = self.config.height, "stream opened");
+        let end = self.serve(&mut inbound).await;
+        let ended = match end {
+            Ok(status) => {
+                let told = status.as_ref().err().map(|status| status.code());
+                if let Err(status) = status {
+                    let _ = self.say(Err(status)).await;
+                }
+                told
+            }
+            Err(Gone) => Some(Code::Cancelled),
+        };
+        let stats = self.place.entry.live().stats;
+        tracing::info!(session = %id, frames = stats.frames_in, packets = stats.packets_out, code = ?ended, "stream ended");
+    }
+
+    /// The status the stream ends with, or that there is nobody to tell it to.
+    async fn serve(
+        &mut self,
+        inbound: &mut tonic::Streaming<proto::CompressStreamRequest>,
+    ) -> Result<Result<(), Status>, Gone> {
+        self.greet().await?;
+        let drain = self.shared.drain.clone();
+        let mut grace_ended = None;
+        loop {
+            self.start_job();
+            if self.job.is_none()
+                && (self.phase == Phase::HalfClosed || grace_ended.is_some_and(|at| Instant::now() >= at))
+            {
+                self.close().await?;
+                let is_cut = self.phase == Phase::Draining;
+                return Ok(if is_cut { Err(Refusal::draining().into()) } else { Ok(()) });
+            }
+            let may_read = self.phase != Phase::HalfClosed && self.feedback.len() < MAX_FEEDBACK;
+            let alarm = self.alarm(grace_ended);
+            tokio::select! {
+                () = self.answers.closed() => return Err(Gone),
+                () = drain.stop.cancelled() => {
+                    self.abandon().await?;
+                    return Ok(Err(Refusal::draining().into()));
+                }
+                () = drain.started.cancelled(), if grace_ended.is_none() => {
+                    let notice = Duration::from_millis(self.shared.config.drain_notice_ms.into());
+                    grace_ended = Some(Instant::now() + notice);
+                    self.start_draining().await?;
+                }
+                done = async { Some(self.job.as_mut()?.await) }, if self.job.is_some() => {
+                    self.job = None;
+                    self.finish_job(done).await?;
+                }
+                Some(command) = self.commands.recv() => self.hear_command(command),
+                message = inbound.message(), if may_read => match message {
+                    Ok(Some(message)) => self.hear(message).await?,
+                    Ok(None) => self.phase = Phase::HalfClosed,
+                    // The message can't be read, or the caller has reset the stream: its frames are still answered.
+                    Err(status) => {
+                        self.finish_accepted().await?;
+                        return Ok(Err(status));
+                    }
+                },
+                () = sleep_until(alarm.unwrap_or(self.begun).into()), if alarm.is_some() => {}
+            }
+        }
+    }
+
+    /// When to look again without anything having happened: a held frame's time, or the end of the grace.
+    fn alarm(&self, grace_ended: Option<Instant>) -> Option<Instant> {
+        let held = self.wake.filter(|_| self.job.is_none()).map(|wake| self.begun + wake);
+        let grace = grace_ended.filter(|_| self.job.is_none());
+        held.into_iter().chain(grace).min()
+    }
+
+    async fn greet(&mut self) -> Result<(), Gone> {
+        let frame_bytes = match self.source {
+            Source::Raw(format) => format.frame_bytes(self.config.width, self.config.height) as u64,
+            Source::Encoded => 0,
+        };
+        self.answer(Out::Opened(proto::Opened {
+            session_id: self.place.entry.id().to_string(),
+            window: self.window as u32,
+            frame_bytes,
+        }))
+        .await
+    }
+
+    async fn start_draining(&mut self) -> Result<(), Gone> {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Draining;
+        }
+        self.answer(Out::Notice(proto::Notice {
+            kind: proto::notice::Kind::Draining as i32,
+            message: "the server is shutting down: accepted frames are finished, new ones refused".to_owned(),
+        }))
+        .await
+    }
+
+    /// Gives the session its next frame, or its time, on the pool.
+    fn start_job(&mut self) {
+        if self.job.is_some() {
+            return;
+        }
+        let is_due = self.wake.is_some_and(|wake| wake <= self.begun.elapsed());
+        if self.waiting.is_empty() && !is_due {
+            return;
+        }
+        let session = match std::mem::replace(&mut self.home, Home::Away) {
+            Home::Here(session) => Some(session),
+            Home::Unopened | Home::Away => None,
+        };
+        let frame = self.waiting.pop_front();
+        if let Some(frame) = &frame {
+            self.owed.push(Owed { stamp: frame.stamp, arrived: frame.arrived });
+        }
+        self.wake = None;
+        let work = job::Work {
+            session,
+            config: self.config,
+            engine: self.shared.compute.engine().clone(),
+            limits: self.shared.config.limits,
+            frame,
+            begun: self.begun,
+            max_wait: Duration::from_millis(self.shared.config.request_timeout_ms.into()),
+        };
+        self.job = Some(Box::pin(self.shared.compute.run(move |queued| work.run(queued))));
+    }
+
+    async fn finish_job(&mut self, done: Option<Result<Done, Refusal>>) -> Result<(), Gone> {
+        match done {
+            Some(Ok(done)) => {
+                self.home = done.session.map_or(Home::Unopened, Home::Here);
+                self.wake = done.wake;
+                self.note_plan();
+                self.apply_feedback();
+                for answer in done.answers {
+                    self.tell(answer).await?;
+                }
+            }
+            // The job panicked and took the session with it: its frames are answered, and a new session goes on.
+            Some(Err(refusal)) => {
+                self.reopen();
+                self.apply_feedback();
+                for owed in std::mem::take(&mut self.owed) {
+                    self.refuse_frame(owed.stamp.frame_number, refusal.clone()).await?;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A session without memory of the one that was lost; that of encoded pictures opens with the next one.
+    fn reopen(&mut self) {
+        let session = match self.source {
+            Source::Raw(_) => self.shared.compute.engine().session(self.config).ok(),
+            Source::Encoded => None,
+        };
+        self.home = session.map_or(Home::Unopened, |session| Home::Here(Box::new(session)));
+    }
+
+    /// Refreshes what is told of the session from outside.
+    fn note_plan(&mut self) {
+        if let Home::Here(session) = &self.home {
+            self.config = *session.config();
+            let mut live = self.place.entry.live();
+            live.config = self.config;
+            live.plan = Some(session.plan());
+        }
+    }
+
+    /// Answers a frame that the session is done with.
+    async fn tell(&mut self, answer: Answer) -> Result<(), Gone> {
+        match answer {
+            Answer::Packet { info, data, decode_us, queued } => {
+                let arrived = self.settle(info.stamp);
+                let latency = arrived.map_or(Duration::ZERO, |arrived| arrived.elapsed());
+                {
+                    let entry = &self.place.entry;
+                    let mut live = entry.live();
+                    live.stats.count_packet(&info);
+                    live.latency_us.record(latency.as_micros() as u64);
+                    live.pace.count(entry.age(), info.compressed_bytes);
+                }
+                self.shared.telemetry.packet_made(&info, queued, latency);
+                let waited = [decode_us, queued.as_micros() as u64];
+                self.answer(Out::Packet(wire::packet(&info, data, waited))).await
+            }
+            Answer::Dropped(dropped) => {
+                self.settle(dropped.stamp);
+                self.drop_frame(dropped).await
+            }
+            Answer::Refused { stamp, refusal } => {
+                self.settle(stamp);
+                self.refuse_frame(stamp.frame_number, refusal).await
+            }
+        }
+    }
+
+    /// When the frame arrived that is answered now.
+    fn settle(&mut self, stamp: Stamp) -> Option<Instant> {
+        let index = self.owed.iter().position(|owed| owed.stamp == stamp)?;
+        Some(self.owed.remove(index).arrived)
+    }
+
+    async fn drop_frame(&mut self, dropped: Dropped) -> Result<(), Gone> {
+        self.place.entry.live().stats.count_drop(dropped.reason);
+        self.shared.telemetry.frame_dropped(dropped.reason);
+        self.answer(Out::Dropped(wire::dropped(&dropped))).await
+    }
+
+    /// Answers a frame with an error; the stream goes on.
+    async fn refuse_frame(&mut self, frame_number: u64, refusal: Refusal) -> Result<(), Gone> {
+        self.place.entry.live().stats.failed += 1;
+        self.refuse(frame_number, refusal).await
+    }
+
+    async fn refuse(&mut self, frame_number: u64, refusal: Refusal) -> Result<(), Gone> {
+        self.shared.telemetry.refused(refusal.code);
+        self.answer(Out::Error(refusal.into_frame_error(frame_number))).await
+    }
+
+    /// Finishes what was accepted, then gives up what the session holds back.
+    async fn finish_accepted(&mut self) -> Result<(), Gone> {
+        loop {
+            self.start_job();
+            let Some(job) = self.job.as_mut() else { break };
+            let done = job.await;
+            self.job = None;
+            self.finish_job(Some(done)).await?;
+        }
+        self.close().await
+    }
+
+    async fn close(&mut self) -> Result<(), Gone> {
+        if let Home::Here(session) = &mut self.home {
+            session.close();
+            let mut answers = Vec::new();
+            job::collect(session, self.begun.elapsed(), &mut answers, 0, Duration::ZERO);
+            for answer in answers {
+                self.tell(answer).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers everything that is open as given up.
+    async fn abandon(&mut self) -> Result<(), Gone> {
+        self.job = None;
+        let owed = std::mem::take(&mut self.owed).into_iter().map(|owed| owed.stamp);
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|frame| frame.stamp);
+        for stamp in owed.chain(waiting).collect::<Vec<_>>() {
+            self.drop_frame(Dropped { stamp, reason: DropReason::Closing }).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, message: Out) -> Result<(), Gone> {
+        self.say(Ok(proto::CompressStreamResponse { message: Some(message) })).await
+    }
+
+    async fn say(&mut self, answer: Result<proto::CompressStreamResponse, Status>) -> Result<(), Gone> {
+        let stall = Duration::from_millis(self.shared.config.stall_timeout_ms.into());
+        match timeout(stall, self.answers.send(answer)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Gone),
+            Err(_) => {
+                tracing::warn!(session = %self.place.entry.id(), "the reader has stalled, the stream is cut");
+                Err(Gone)
+            }
+        }
+    }
+
+    /// Tells the session something, now or when its job is done.
+    fn give(&mut self, feedback: Feedback, asked_by: Option<Command>) {
+        match feedback {
+            Feedback::Network(network) => self.config.network = Some(network),
+            Feedback::Reconfigure(changes) => self.config = changed(&self.config, &changes).unwrap_or(self.config),
+            Feedback::Ack { .. } | Feedback::Keyframe => {}
+        }
+        self.feedback.push((feedback, asked_by));
+        if !matches!(self.home, Home::Away) {
+            self.apply_feedback();
+        }
+    }
+
+    fn apply_feedback(&mut self) {
+        for (feedback, asked_by) in std::mem::take(&mut self.feedback) {
+            let mut plan = None;
+            if let Home::Here(session) = &mut self.home {
+                if let Err(error) = session.feedback(feedback) {
+                    tracing::error!(%error, "feedback that was checked has been refused");
+                }
+                plan = Some(session.plan());
+            }
+            if let Some(Command::Network(_, answer)) = asked_by {
+                // Whoever asked may have gone.
+                let _ = answer.send(plan);
+            }
+        }
+        self.note_plan();
+        self.place.entry.live().config = self.config;
+    }
+
+    fn hear_command(&mut self, command: Command) {
+        let Command::Network(network, _) = &command;
+        let feedback = Feedback::Network(*network);
+        self.give(feedback, Some(command));
+    }
+}
+
+/// A configuration with changes, checked, though the first picture may not have told its size yet.
+fn changed(config: &SessionConfig, changes: &Changes) -> crate::Result<SessionConfig> {
+    let SessionConfig { width, height, .. } = *config;
+    let sized = SessionConfig { width: width.max(1), height: height.max(1), ..*config };
+    Ok(SessionConfig { width, height, ..changes.apply(&sized)? })
+}

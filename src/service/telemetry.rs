@@ -1,0 +1,239 @@
+//! Every metric the service tells, with its name and its help.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tonic::Code;
+
+use crate::session::{DropReason, PacketInfo};
+
+/// Bounds of the time histograms, seconds.
+const SECONDS: [f64; 12] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodecLabel {
+    codec: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    code: &'static str,
+}
+
+/// The service's metrics.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    registry: Registry,
+    frames_in: Counter,
+    packets: Family<CodecLabel, Counter>,
+    raw_bytes: Counter,
+    packet_bytes: Family<CodecLabel, Counter>,
+    dropped: Family<ReasonLabel, Counter>,
+    errors: Family<CodeLabel, Counter>,
+    fallbacks: Family<ReasonLabel, Counter>,
+    encode_seconds: Family<CodecLabel, Histogram>,
+    queue_seconds: Histogram,
+    latency_seconds: Histogram,
+    streams: Gauge,
+    connections: Gauge,
+    bytes_in_flight: Gauge,
+    jobs_waiting: Gauge,
+    ready: Gauge,
+    streams_opened: Counter<u64, AtomicU64>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        let seconds = || Histogram::new(SECONDS);
+        let mut this = Self {
+            registry: Registry::with_prefix("auralink"),
+            frames_in: Counter::default(),
+            packets: Family::default(),
+            raw_bytes: Counter::default(),
+            packet_bytes: Family::default(),
+            dropped: Family::default(),
+            errors: Family::default(),
+            fallbacks: Family::default(),
+            encode_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
+            queue_seconds: seconds(),
+            latency_seconds: seconds(),
+            streams: Gauge::default(),
+            connections: Gauge::default(),
+            bytes_in_flight: Gauge::default(),
+            jobs_waiting: Gauge::default(),
+            ready: Gauge::default(),
+            streams_opened: Counter::default(),
+        };
+        this.register();
+        this
+    }
+}
+
+impl Telemetry {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("frames_in", "Frames taken, by streams, calls and HTTP", self.frames_in.clone());
+        r.register("packets", "Packets made", self.packets.clone());
+        r.register("raw_bytes", "Raw bytes of the frames that became packets", self.raw_bytes.clone());
+        r.register("packet_bytes", "Bytes of the packets", self.packet_bytes.clone());
+        r.register("frames_dropped", "Frames dropped, by reason", self.dropped.clone());
+        r.register("errors", "Calls, frames and messages refused or failed, by gRPC code", self.errors.clone());
+        r.register("fallbacks", "Packets that broke a promise, by what gave way", self.fallbacks.clone());
+        r.register("encode_seconds", "Time of coding a frame", self.encode_seconds.clone());
+        r.register("queue_seconds", "Time a frame waited for a compute thread", self.queue_seconds.clone());
+        r.register("latency_seconds", "Time from a frame's arrival to its packet", self.latency_seconds.clone());
+        r.register("streams_open", "Streams that are running", self.streams.clone());
+        r.register("streams_opened", "Streams opened", self.streams_opened.clone());
+        r.register("connections", "Connections to the gRPC listeners", self.connections.clone());
+        r.register("in_flight_bytes", "Bytes of frames in flight", self.bytes_in_flight.clone());
+        r.register("jobs_waiting", "Jobs that wait for a compute thread", self.jobs_waiting.clone());
+        r.register("ready", "1 while every readiness check passes", self.ready.clone());
+    }
+
+    pub(crate) fn frame_taken(&self) {
+        self.frames_in.inc();
+    }
+
+    pub(crate) fn packet_made(&self, info: &PacketInfo, queued: Duration, latency: Duration) {
+        let label = CodecLabel { codec: info.codec.name() };
+        if let Some(fallback) = info.fallback {
+            self.fallbacks.get_or_create(&ReasonLabel { reason: fallback.name() }).inc();
+        }
+        self.packets.get_or_create(&label).inc();
+        self.raw_bytes.inc_by(info.original_bytes as u64);
+        self.packet_bytes.get_or_create(&label).inc_by(info.compressed_bytes as u64);
+        self.encode_seconds.get_or_create(&label).observe(info.times.encode_us as f64 / 1e6);
+        self.queue_seconds.observe(queued.as_secs_f64());
+        self.latency_seconds.observe(latency.as_secs_f64());
+    }
+
+    pub(crate) fn frame_dropped(&self, reason: DropReason) {
+        self.dropped.get_or_create(&ReasonLabel { reason: reason.name() }).inc();
+    }
+
+    pub(crate) fn refused(&self, code: Code) {
+        self.errors.get_or_create(&CodeLabel { code: code_name(code) }).inc();
+    }
+
+    pub(crate) fn stream_opened(&self) {
+        self.streams_opened.inc();
+    }
+
+    pub(crate) fn connections(&self) -> &Gauge {
+        &self.connections
+    }
+
+    /// All metrics in OpenMetrics text, with the gauges as they are now.
+    pub(crate) fn scrape(&self, now: Now) -> Result<String, std::fmt::Error> {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        self.streams.set(gauge(now.streams));
+        self.bytes_in_flight.set(gauge(now.bytes_in_flight));
+        self.jobs_waiting.set(gauge(now.jobs_waiting));
+        self.ready.set(i64::from(now.ready));
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// What gauges are set to before they are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) streams: usize,
+    pub(crate) bytes_in_flight: usize,
+    pub(crate) jobs_waiting: usize,
+    pub(crate) ready: bool,
+}
+
+/// The code as the gRPC specification spells it.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+    use crate::rate::{Plan, Reason, Scale};
+    use crate::session::{StageTimes, Stamp};
+
+    fn packet() -> PacketInfo {
+        let plan = Plan {
+            codec: Codec::Jpeg,
+            scale: Scale::FULL,
+            frame_divisor: 1,
+            quality: 75,
+            budget_bytes: None,
+            keyframe: true,
+            reason: Reason::Unlimited,
+        };
+        PacketInfo {
+            stamp: Stamp::default(),
+            codec: Codec::Jpeg,
+            width: 40,
+            height: 25,
+            keyframe: true,
+            original_bytes: 3_000,
+            compressed_bytes: 100,
+            quality: 75,
+            plan,
+            psnr_db: None,
+            ssim: None,
+            times: StageTimes { encode_us: 900, ..StageTimes::default() },
+            fallback: None,
+        }
+    }
+
+    #[test]
+    fn a_scrape_names_what_was_counted() {
+        let telemetry = Telemetry::default();
+        telemetry.frame_taken();
+        telemetry.frame_dropped(DropReason::LinkBusy);
+        telemetry.refused(Code::InvalidArgument);
+        telemetry.packet_made(&packet(), Duration::from_micros(50), Duration::from_millis(2));
+        let now = Now { streams: 3, bytes_in_flight: 0, jobs_waiting: 0, ready: true };
+        let text = telemetry.scrape(now).unwrap();
+        for line in [
+            "auralink_frames_in_total 1\n",
+            "auralink_frames_dropped_total{reason=\"link busy\"} 1\n",
+            "auralink_errors_total{code=\"INVALID_ARGUMENT\"} 1\n",
+            "auralink_packet_bytes_total{codec=\"jpeg\"} 100\n",
+            "auralink_encode_seconds_bucket{le=\"0.001\",codec=\"jpeg\"} 1\n",
+            "auralink_streams_open 3\n",
+            "auralink_ready 1\n",
+            "# EOF\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Connections: accepted with patience, counted, and closed in peace.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::service::config::Config;
+
+/// Receive windows of a stream and of a connection: a large raw frame goes through without a pause.
+const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// Larger frames halve the cost of receiving multi-megabyte messages; much larger ones would delay what is behind them.
+const MAX_FRAME_BYTES: u32 = 64 << 10;
+/// What may wait for a slow reader inside the transport, so that old packets don't queue.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// Resets of a connection before it is taken for an attack.
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_LOCAL_RESETS: usize = 64;
+/// Time a new connection may take to say its first word.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+/// Pauses after failed accepts, such as for want of file descriptors.
+const BACKOFF: [Duration; 4] =
+    [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1_000)];
+
+/// A listening socket.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener),
+}
+
+/// A connection's socket.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Waits until the peer has said something.
+    fn first_word(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Socket for TcpStream {
+    fn first_word(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.readable()
+    }
+}
+
+#[cfg(unix)]
+impl Socket for tokio::net::UnixStream {
+    fn first_word(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.readable()
+    }
+}
+
+/// What every connection of a listener is served with.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    places: Arc<Semaphore>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    open: Gauge,
+}
+
+impl Transport {
+    /// HTTP/2, and HTTP/1.1 for what can't speak it, as `config` says; closed when `stop` is cancelled.
+    pub(crate) fn new(config: &Config, stop: CancellationToken, open: Gauge) -> Self {
+        let keepalive = Duration::from_millis(config.keepalive_ms.into());
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(MAX_FRAME_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_concurrent_streams(config.max_streams_per_connection)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+            .keep_alive_interval(keepalive)
+            .keep_alive_timeout(keepalive);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(FIRST_WORD);
+        Self {
+            builder: Arc::new(builder),
+            places: Arc::new(Semaphore::new(config.max_connections as usize)),
+            stop,
+            tasks: TaskTracker::new(),
+            open,
+        }
+    }
+
+    /// Accepts connections and serves them with `service` until told to stop. Never ends for an accept that failed.
+    pub(crate) async fn serve(self, listener: Listener, service: Router) {
+        let mut failures = 0;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&listener) => accepted,
+                () = self.stop.cancelled() => return,
+            };
+            let Err(error) = accepted.map(|connection| connection.spawn(&self, service.clone())) else {
+                failures = 0;
+                continue;
+            };
+            tracing::warn!(%error, "a connection couldn't be accepted");
+            let pause = BACKOFF.get(failures).copied().unwrap_or(BACKOFF[BACKOFF.len() - 1]);
+            failures += 1;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Ends once every connection is closed; only after `stop`.
+    pub(crate) async fn closed(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn accept(&self, listener: &Listener) -> io::Result<Accepted> {
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+            return Err(io::Error::other("no place for connections any more"));
+        };
+        let socket = match listener {
+            Listener::Tcp(listener) => {
+                let (socket, _) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                AnySocket::Tcp(socket)
+            }
+            #[cfg(unix)]
+            Listener::Unix(listener) => AnySocket::Unix(listener.accept().await?.0),
+        };
+        Ok(Accepted { socket, place })
+    }
+}
+
+enum AnySocket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+}
+
+/// An accepted connection, with its place among those that may be open.
+struct Accepted {
+    socket: AnySocket,
+    place: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Accepted {
+    fn spawn(self, transport: &Transport, service: Router) {
+        let this = transport.clone();
+        let place = self.place;
+        let tasks = transport.tasks.clone();
+        let run = async move {
+            this.open.inc();
+            match self.socket {
+                AnySocket::Tcp(socket) => connection(&this, socket, service).await,
+                #[cfg(unix)]
+                AnySocket::Unix(socket) => connection(&this, socket, service).await,
+            }
+            this.open.dec();
+            drop(place);
+        };
+        tasks.spawn(run);
+    }
+}
+
+async fn connection(transport: &Transport, socket: impl Socket + 'static, service: Router) {
+    let spoke = tokio::select! {
+        spoke = tokio::time::timeout(FIRST_WORD, socket.first_word()) => matches!(spoke, Ok(Ok(()))),
+        () = transport.stop.cancelled() => false,
+    };
+    if !spoke {
+        return;
+    }
+    let serving = transport.builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = transport.stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}

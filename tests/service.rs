@@ -1,0 +1,20 @@
+//! The service as its callers meet it: a real server, real clients, real sockets.
+
+#[path = "service/calls.rs"]
+mod calls;
+#[path = "service/drain.rs"]
+mod drain;
+#[path = "service/harness.rs"]
+mod harness;
+#[path = "service/health.rs"]
+mod health;
+#[path = "service/hostile.rs"]
+mod hostile;
+#[path = "service/http.rs"]
+mod http;
+#[path = "service/overhead.rs"]
+mod overhead;
+#[path = "service/sessions.rs"]
+mod sessions;
+#[path = "service/streams.rs"]
+mod streams;
