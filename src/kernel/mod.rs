@@ -20,6 +20,9 @@ pub(crate) mod predict;
 pub mod quantise;
 pub(crate) mod rct;
 pub mod rows;
+pub mod symbols;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod symbols_avx512;
 pub(crate) mod wavefront;
 pub mod yuv;
 

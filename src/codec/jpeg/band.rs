@@ -22,7 +22,7 @@ pub(super) enum Pass<'a> {
     /// Their symbols are counted.
     Count,
     /// They are coded, and decoded again where `reconstruct` says so.
-    Code { codes: &'a [Codes; 2], reconstruct: bool },
+    Code { codes: &'a Codes, reconstruct: bool },
 }
 
 /// One band's working memory and results.
@@ -30,7 +30,7 @@ pub(super) enum Pass<'a> {
 pub(super) struct Band {
     scanner: Scanner,
     writer: BitWriter,
-    pub(super) histograms: [Histogram; 2],
+    pub(super) histogram: Histogram,
     pub(super) bytes: Vec<u8>,
     pub(super) seen: BandPicture,
 }
@@ -40,7 +40,7 @@ impl Default for Band {
         Self {
             scanner: Scanner::default(),
             writer: BitWriter::default(),
-            histograms: [Histogram::EMPTY; 2],
+            histogram: Histogram::EMPTY,
             bytes: Vec::new(),
             seen: BandPicture::default(),
         }
@@ -60,11 +60,11 @@ impl Vectorise for BandWork<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { band, picture, intervals, pass } = self;
-        let Band { scanner, writer, histograms, bytes, seen } = band;
+        let Band { scanner, writer, histogram, bytes, seen } = band;
         match pass {
             Pass::Count => {
-                *histograms = [Histogram::EMPTY; 2];
-                scanner.scan(simd, picture, intervals, &mut Counter { histograms }, None);
+                *histogram = Histogram::EMPTY;
+                scanner.scan(simd, picture, intervals, &mut Counter { histogram }, None);
             }
             Pass::Code { codes, reconstruct } => {
                 let layout = picture.layout;

@@ -1,32 +1,34 @@
 //! Huffman codes: tables for coding, and the best table for given symbol counts.
 
 use super::tables::{HuffmanSpec, SpecPair};
+use crate::kernel::symbols::{DC_ROW, END_ROW, ROWS};
 
 /// The symbol that ends a block.
-const END_OF_BLOCK: usize = 0x00;
+const END_OF_BLOCK: u8 = 0x00;
 
-/// What the code of a coefficient of 11 bits depends on, by its low 11 bits: its size category, and 16 more where it is
-/// negative.
-const CLASSES: [u8; 2048] = {
-    let mut classes = [0; 2048];
-    let mut value = -1024_i32;
-    while value < 1024 {
-        classes[(value & 2047) as usize] = class(value) as u8;
+/// What a code depends on beside its row, by the low 12 bits of a value: its size category, and 16 more where it is negative.
+const CLASSES: [u8; 4096] = {
+    let mut classes = [0; 4096];
+    let mut value = -2048_i32;
+    while value < 2048 {
+        let size = 32 - value.unsigned_abs().leading_zeros();
+        classes[(value & 4095) as usize] = (size | (value >> 31) as u32 & 16) as u8;
         value += 1;
     }
     classes
 };
 
-/// The class of a coefficient, or of a difference of DC coefficients.
-#[inline(always)]
-const fn class(value: i32) -> u32 {
-    (32 - value.unsigned_abs().leading_zeros()) | (((value >> 31) & 16) as u32)
-}
+/// Classes of a row.
+const ROW_CLASSES: usize = 32;
+/// Entries of one kind of component.
+const KIND_ENTRIES: usize = ROWS as usize * ROW_CLASSES;
+/// Entries of a table for luma and chroma.
+const ENTRIES: usize = 2 * KIND_ENTRIES;
 
-/// Size category of a class.
+/// Where a table has the entry of a symbol.
 #[inline(always)]
-const fn size_of_class(class: u32) -> u32 {
-    class & 15
+pub(super) const fn entry(row: u8, value: i16) -> usize {
+    (row as usize * ROW_CLASSES + CLASSES[value as usize & 4095] as usize) % ENTRIES
 }
 
 /// A code ready to be joined with the magnitude bits of its value: five bits that hold the length of both, and above them
@@ -38,9 +40,8 @@ const fn size_of_class(class: u32) -> u32 {
 pub(super) struct Code(u32);
 
 impl Code {
-    const fn new(code: u32, code_bits: u32, class: u32) -> Self {
-        let size = size_of_class(class);
-        let ones = if class & 16 != 0 { (1 << size) - 1 } else { 0 };
+    const fn new(code: u32, code_bits: u32, size: u32, is_negative: bool) -> Self {
+        let ones = if is_negative { (1 << size) - 1 } else { 0 };
         Self((code << size | ones) << 5 | (code_bits + size))
     }
 
@@ -52,82 +53,37 @@ impl Code {
 
     /// Code and magnitude of `value`, which must be of this code's class.
     #[inline(always)]
-    pub(super) const fn with(self, value: i32) -> u64 {
-        (self.0 >> 5).wrapping_add_signed(value) as u64
-    }
-
-    /// This code, or one of no bits.
-    #[inline(always)]
-    pub(super) const fn only_if(self, condition: bool) -> Self {
-        Self(self.0 & 0_u32.wrapping_sub(condition as u32))
+    pub(super) const fn with(self, value: i16) -> u64 {
+        (self.0 >> 5).wrapping_add_signed(value as i32) as u64
     }
 }
 
-/// The step over zeros to a coefficient that isn't zero, and its class; or no coefficient at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AcSymbol(u32);
-
-impl AcSymbol {
-    /// Has an empty code.
-    pub(super) const NONE: Self = Self(0);
-
-    /// Of a coefficient `step` places, 1..=16, after the one before.
-    #[inline(always)]
-    pub(super) fn new(step: u32, value: i32) -> Self {
-        Self(step.wrapping_mul(32).wrapping_add(u32::from(CLASSES[(value & 2047) as usize])))
-    }
-
-    /// Run of zeros and size category, as tables name them.
-    #[inline(always)]
-    pub(super) const fn run_and_size(self) -> usize {
-        ((self.0 / 32).wrapping_sub(1) * 16 + size_of_class(self.0)) as usize & 255
-    }
-}
-
-/// Codes of one kind of component.
+/// The codes of luma and chroma, by row and class.
 #[derive(Clone, Debug)]
-pub(super) struct Codes {
-    /// By class.
-    dc: [Code; 32],
-    /// By [`AcSymbol`]; room to the next power of two, so that an index is masked rather than checked.
-    ac: [Code; 1024],
-    end_of_block: Code,
-}
+pub(super) struct Codes([Code; ENTRIES]);
 
 impl Codes {
-    pub(super) fn new(specs: &SpecPair) -> Self {
-        let mut codes = Self { dc: [Code::default(); 32], ac: [Code::default(); 1024], end_of_block: Code::default() };
-        for_each_code(&specs[0], |symbol, code, bits| {
-            for class in [symbol & 15, symbol & 15 | 16] {
-                codes.dc[usize::from(class)] = Code::new(code, bits, u32::from(class));
-            }
-        });
-        for_each_code(&specs[1], |symbol, code, bits| {
-            if usize::from(symbol) == END_OF_BLOCK {
-                codes.end_of_block = Code::new(code, bits, 0);
-                return;
-            }
-            for class in [symbol & 15, symbol & 15 | 16] {
-                let step = u32::from(symbol >> 4) + 1;
-                codes.ac[(step * 32 + u32::from(class)) as usize] = Code::new(code, bits, u32::from(class));
-            }
-        });
-        codes
+    pub(super) fn new(specs: &[SpecPair; 2]) -> Self {
+        let mut codes = [Code::default(); ENTRIES];
+        for ([dc, ac], codes) in specs.iter().zip(codes.chunks_exact_mut(KIND_ENTRIES)) {
+            let mut set = |row: u8, size: u8, code, bits| {
+                for (class, is_negative) in [(size, false), (size | 16, true)] {
+                    codes[usize::from(row) * ROW_CLASSES + usize::from(class)] =
+                        Code::new(code, bits, u32::from(size), is_negative);
+                }
+            };
+            for_each_code(dc, |symbol, code, bits| set(DC_ROW, symbol & 15, code, bits));
+            for_each_code(ac, |symbol, code, bits| match symbol {
+                END_OF_BLOCK => set(END_ROW, 0, code, bits),
+                _ => set((symbol >> 4) + 1, symbol & 15, code, bits),
+            });
+        }
+        Self(codes)
     }
 
     #[inline(always)]
-    pub(super) const fn dc(&self, difference: i32) -> Code {
-        self.dc[(class(difference) & 31) as usize]
-    }
-
-    #[inline(always)]
-    pub(super) const fn ac(&self, symbol: AcSymbol) -> Code {
-        self.ac[(symbol.0 & 1023) as usize]
-    }
-
-    #[inline(always)]
-    pub(super) const fn end_of_block(&self) -> Code {
-        self.end_of_block
+    pub(super) const fn of(&self, row: u8, value: i16) -> Code {
+        self.0[entry(row, value)]
     }
 }
 
@@ -144,42 +100,31 @@ fn for_each_code(spec: &HuffmanSpec, mut set: impl FnMut(u8, u32, u32)) {
     }
 }
 
-/// How often each symbol of one kind of component occurs.
+/// How often each entry of the table of codes is needed.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
-    pub(super) dc: [u32; 16],
-    pub(super) ac: [u32; 256],
-}
+pub(super) struct Histogram(pub(super) [u32; ENTRIES]);
 
 impl Histogram {
-    pub(super) const EMPTY: Self = Self { dc: [0; 16], ac: [0; 256] };
+    pub(super) const EMPTY: Self = Self([0; ENTRIES]);
 
     pub(super) fn add(&mut self, other: &Self) {
-        for (sum, count) in self.dc.iter_mut().chain(&mut self.ac).zip(other.dc.iter().chain(&other.ac)) {
-            *sum += count;
-        }
+        self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
     }
 
-    /// The tables that code these symbols in the fewest bits.
-    pub(super) fn best_tables(&self) -> SpecPair {
-        [best_table(&self.dc), best_table(&self.ac)]
-    }
-
-    /// Counts a difference of DC coefficients.
-    #[inline(always)]
-    pub(super) const fn count_dc(&mut self, difference: i32) {
-        self.dc[size_of_class(class(difference)) as usize & 15] += 1;
-    }
-
-    /// Bits that all these symbols take with their magnitudes.
-    #[cfg(test)]
-    pub(super) fn coded_bits(&self, codes: &Codes) -> u64 {
-        let dc = (0..16).map(|size| u64::from(self.dc[size]) * u64::from(codes.dc[size].len()));
-        let ac = (1..256).map(|symbol| {
-            let code = codes.ac[(symbol / 16 + 1) * 32 + symbol % 16];
-            u64::from(self.ac[symbol]) * u64::from(code.len())
-        });
-        dc.sum::<u64>() + ac.sum::<u64>() + u64::from(self.ac[END_OF_BLOCK]) * u64::from(codes.end_of_block.len())
+    /// The tables for luma and chroma that code these symbols in the fewest bits.
+    pub(super) fn best_tables(&self) -> [SpecPair; 2] {
+        std::array::from_fn(|kind| {
+            let counts = &self.0[kind * KIND_ENTRIES..][..KIND_ENTRIES];
+            // Both signs of a size share a symbol.
+            let count = |row: u8, size: usize| {
+                let row = &counts[usize::from(row) * ROW_CLASSES..][..ROW_CLASSES];
+                row[size] + row[size | 16]
+            };
+            let dc: [u32; 16] = std::array::from_fn(|size| count(DC_ROW, size));
+            let mut ac: [u32; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8 + 1, symbol % 16));
+            ac[usize::from(END_OF_BLOCK)] = count(END_ROW, 0);
+            [best_table(&dc), best_table(&ac)]
+        })
     }
 }
 
@@ -265,16 +210,16 @@ mod tests {
 
     #[test]
     fn codes_are_canonical() {
-        let [luma, _] = standard();
-        let codes = Codes::new(&luma);
-        let coded = |code: Code, value| (code.with(value), code.len());
-        assert_eq!(coded(codes.end_of_block(), 0), (0b1010, 4));
-        assert_eq!(coded(codes.ac(AcSymbol::new(1, 1)), 1), (0b001, 3));
-        assert_eq!(coded(codes.ac(AcSymbol::new(1, -1)), -1), (0b000, 3));
-        assert_eq!(coded(codes.ac(AcSymbol::new(16, 0)), 0), (0b111_1111_1001, 11));
-        assert_eq!(coded(codes.dc(-2047), -2047), (0b1_1111_1110 << 11, 20));
-        assert_eq!(coded(codes.dc(5), 5), (0b100_101, 6));
-        assert_eq!(coded(codes.ac(AcSymbol::NONE), 0), (0, 0));
+        let codes = Codes::new(&standard());
+        let coded = |row, value| (codes.of(row, value).with(value), codes.of(row, value).len());
+        assert_eq!(coded(END_ROW, 0), (0b1010, 4));
+        assert_eq!(coded(ROWS + END_ROW, 0), (0b00, 2));
+        assert_eq!(coded(1, 1), (0b001, 3));
+        assert_eq!(coded(1, -1), (0b000, 3));
+        assert_eq!(coded(16, 0), (0b111_1111_1001, 11));
+        assert_eq!(coded(DC_ROW, -2047), (0b1_1111_1110 << 11, 20));
+        assert_eq!(coded(DC_ROW, 5), (0b100_101, 6));
+        assert_eq!(coded(0, 0), (0, 0));
     }
 
     #[test]
@@ -294,10 +239,13 @@ mod tests {
             assert!(kraft(&spec) < 1 << 16, "{spec:?}");
             assert_eq!(spec.symbols().len(), counts.iter().filter(|&&count| count > 0).count());
         }
-        let histogram = Histogram { dc: [1; 16], ac: geometric };
-        let standard = Codes::new(&standard()[0]);
-        let best = Codes::new(&histogram.best_tables());
-        let only_ac = Histogram { dc: [0; 16], ac: geometric };
-        assert!(only_ac.coded_bits(&best) <= only_ac.coded_bits(&standard));
+        let mut histogram = Histogram::EMPTY;
+        for value in (-1023..=1023_i16).filter(|&value| value != 0) {
+            histogram.0[entry(1 + (value & 15) as u8, value)] += 1_000_000 >> (value.unsigned_abs().ilog2() * 2);
+        }
+        let bits = |codes: &Codes| -> u64 {
+            histogram.0.iter().zip(&codes.0).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
+        };
+        assert!(bits(&Codes::new(&histogram.best_tables())) <= bits(&Codes::new(&standard())));
     }
 }

@@ -84,7 +84,7 @@ pub struct JpegEncoder {
     level: Level,
     bands: Vec<Band>,
     /// The tables of Annex K and their codes.
-    standard: ([SpecPair; 2], [Codes; 2]),
+    standard: ([SpecPair; 2], Codes),
     /// Divisors of luma and chroma, for the quality they were made for.
     quantisers: (u8, [Quantiser; 2]),
     reconstruction: Reconstruction,
@@ -96,7 +96,7 @@ impl JpegEncoder {
     /// An encoder for a SIMD level.
     pub fn new(level: Level) -> Self {
         let specs = tables::standard();
-        let codes = specs.each_ref().map(Codes::new);
+        let codes = Codes::new(&specs);
         Self {
             level,
             bands: Vec::new(),
@@ -169,7 +169,7 @@ impl JpegEncoder {
         let optimal = config.optimise.then(|| {
             band::run(bands, *level, &picture, Pass::Count, pool);
             let specs = best_specs(bands);
-            let codes = specs.each_ref().map(Codes::new);
+            let codes = Codes::new(&specs);
             (specs, codes)
         });
         let (specs, codes) = optimal.as_ref().unwrap_or(standard);
@@ -222,11 +222,7 @@ fn quantisers(quality: u8) -> [Quantiser; 2] {
 
 /// The best tables for the symbols that all bands counted.
 fn best_specs(bands: &[Band]) -> [SpecPair; 2] {
-    let mut totals = [Histogram::EMPTY; 2];
-    for band in bands {
-        for (total, histogram) in totals.iter_mut().zip(&band.histograms) {
-            total.add(histogram);
-        }
-    }
-    totals.each_ref().map(Histogram::best_tables)
+    let mut total = Histogram::EMPTY;
+    bands.iter().for_each(|band| total.add(&band.histogram));
+    total.best_tables()
 }

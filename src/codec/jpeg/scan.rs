@@ -9,6 +9,7 @@ use crate::frame::Frame;
 use crate::kernel::Simd;
 use crate::kernel::block::{BLOCKS, transform};
 use crate::kernel::quantise::Quantiser;
+use crate::kernel::symbols::{ROWS, SymbolList};
 
 /// MCUs of a group: four, so that the blocks of each component fill whole vectors.
 pub(super) const GROUP_MCUS: usize = BLOCKS;
@@ -37,20 +38,10 @@ struct Unit {
     block_column: usize,
 }
 
-/// A block to be coded: 0 for luma's tables or 1 for chroma's, the difference of its DC coefficient to the one before, its
-/// coefficients in zigzag order, and the mask of those that aren't zero.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CodedBlock<'a> {
-    pub(super) kind: usize,
-    pub(super) difference: i32,
-    pub(super) coefficients: &'a [i16; 64],
-    pub(super) mask: u64,
-}
-
-/// Where blocks go: to a code stream, or into symbol counts.
+/// Where symbols go: to a code stream, or into a histogram.
 pub(super) trait Sink {
-    /// Takes the blocks of a group's first `mcus` MCUs; `before` has each component's last DC coefficient.
-    fn group(&mut self, group: &Group, mcus: usize, before: &mut [i32; 3]);
+    /// Takes the symbols of some blocks in the order of the scan.
+    fn take(&mut self, symbols: &mut SymbolList);
 
     /// Ends restart interval `interval`; another follows unless it is the last.
     fn end_interval(&mut self, interval: usize, is_last: bool);
@@ -133,16 +124,17 @@ impl Group {
         }
     }
 
-    /// Gives `code` the blocks of the first `mcus` MCUs in the order of the scan.
+    /// Lists the symbols of the first `mcus` MCUs; `before` has each component's last DC coefficient.
     #[inline(always)]
-    pub(super) fn for_each_coded(&self, mcus: usize, before: &mut [i32; 3], mut code: impl FnMut(CodedBlock<'_>)) {
+    fn list<S: Simd>(&self, simd: S, mcus: usize, before: &mut [i16; 3], symbols: &mut SymbolList) {
+        symbols.clear();
         for order in &self.order[..mcus] {
             for unit in &order[..self.mcu_blocks.min(MCU_BLOCKS)] {
                 let coefficients = &self.coefficients[unit.block % GROUP_BLOCKS];
-                let dc = i32::from(coefficients[0]);
-                let difference = dc - std::mem::replace(&mut before[unit.component.min(2)], dc);
                 let mask = self.masks[unit.block % GROUP_BLOCKS];
-                code(CodedBlock { kind: unit.component.min(1), difference, coefficients, mask });
+                let dc = coefficients[0];
+                let difference = dc - std::mem::replace(&mut before[unit.component.min(2)], dc);
+                symbols.push(simd, coefficients, mask, difference, ROWS * unit.component.min(1) as u8);
             }
         }
     }
@@ -183,10 +175,11 @@ pub(super) struct Placed<'a> {
 pub(super) struct Scanner {
     stripe: Stripe,
     group: Group,
+    symbols: SymbolList,
 }
 
 impl Scanner {
-    /// Transforms the restart intervals of a band, gives their blocks to `sink` and, where asked, what a decoder will make of
+    /// Transforms the restart intervals of a band, gives their symbols to `sink` and, where asked, what a decoder will make of
     /// them to `seen`.
     #[inline(always)]
     pub(super) fn scan<S: Simd, K: Sink>(
@@ -212,7 +205,8 @@ impl Scanner {
                     if first_mcu + GROUP_MCUS >= layout.mcus_wide || mcu_row + 1 == layout.mcus_high {
                         self.group.empty_outside(layout, mcu_row, first_mcu, mcus);
                     }
-                    sink.group(&self.group, mcus, &mut before);
+                    self.group.list(simd, mcus, &mut before, &mut self.symbols);
+                    sink.take(&mut self.symbols);
                     if let Some(seen) = seen.as_deref_mut() {
                         seen.add(simd, picture.quantisers, self.group.placed(layout, mcu_row, first_mcu, mcus));
                     }
