@@ -1,19 +1,18 @@
-//! The JPEG encoder seen from outside: other people's decoders read its files, and its bytes are libjpeg-turbo's.
+//! The JPEG encoder seen from outside: every kind of file is read by zune-jpeg, and nothing depends on level or threads.
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
+mod jpeg_common;
 
 use auralink::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use auralink::{ColorSpace, Error, Frame, FrameBuf, Matrix, PixelFormat, Range, kernel};
+use jpeg_common::{SUBSAMPLINGS, busy_data, encode, pool, psnr, soft, soft_frame, ycc};
 use proptest::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace as Decoded;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-const SUBSAMPLINGS: [Subsampling; 3] = [Subsampling::S420, Subsampling::S422, Subsampling::S444];
 const COLOR_SPACES: [ColorSpace; 4] = [
     ColorSpace::JFIF,
     ColorSpace { matrix: Matrix::Bt601, range: Range::Limited },
@@ -25,112 +24,6 @@ fn formats() -> impl Iterator<Item = PixelFormat> {
     PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16)
 }
 
-fn pool(threads: usize) -> ThreadPool {
-    ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
-}
-
-fn encode(frame: &Frame<'_>, config: &JpegConfig) -> Vec<u8> {
-    let mut out = Vec::new();
-    let stats = JpegEncoder::new(kernel::detect()).encode(frame, config, &pool(1), &mut out).unwrap();
-    assert_eq!(stats.bytes, out.len());
-    out
-}
-
-/// Red, green and blue of a soft picture, 0..=255 each.
-fn soft(x: f64, y: f64) -> [f64; 3] {
-    let wave =
-        |step: f64, phase: f64| 127.5 + 100.0 * ((x * step + phase).sin() + (y * step * 0.7 - phase).cos()) / 2.0;
-    [wave(0.045, 0.0), wave(0.037, 1.0), wave(0.051, 2.0)]
-}
-
-/// Luma and chroma of red, green and blue with the given weights, at full range.
-fn ycc([r, g, b]: [f64; 3], matrix: Matrix) -> [f64; 3] {
-    let (red, blue) = if matrix == Matrix::Bt709 { (0.2126, 0.0722) } else { (0.299, 0.114) };
-    let luma = red * r + (1.0 - red - blue) * g + blue * b;
-    [luma, 128.0 + (b - luma) / (2.0 - 2.0 * blue), 128.0 + (r - luma) / (2.0 - 2.0 * red)]
-}
-
-/// The soft picture in any format and colour space.
-fn soft_frame(format: PixelFormat, width: u32, height: u32, color: ColorSpace) -> FrameBuf {
-    let sample = |x: f64, y: f64| -> [u8; 3] {
-        let [luma, cb, cr] = ycc(soft(x, y), color.matrix);
-        let full =
-            if format == PixelFormat::Gray8 { [ycc(soft(x, y), Matrix::Bt601)[0], cb, cr] } else { [luma, cb, cr] };
-        let scaled = match color.range {
-            Range::Full => full,
-            Range::Limited => {
-                let chroma = |value: f64| 128.0 + (value - 128.0) * 224.0 / 255.0;
-                [16.0 + full[0] * 219.0 / 255.0, chroma(full[1]), chroma(full[2])]
-            }
-        };
-        scaled.map(|value| value.round().clamp(0.0, 255.0) as u8)
-    };
-    let (w, h) = (width as usize, height as usize);
-    let mut data = Vec::with_capacity(format.frame_bytes(width, height));
-    let (wide, high) = match format {
-        PixelFormat::I420 | PixelFormat::Nv12 => (2, 2),
-        PixelFormat::I422 | PixelFormat::Yuyv | PixelFormat::Uyvy => (2, 1),
-        _ => (1, 1),
-    };
-    let luma = |x: usize, y: usize| sample(x as f64, y as f64)[0];
-    let middle = |at: usize, factor: usize| (at * factor) as f64 + (factor as f64 - 1.0) / 2.0;
-    let chroma = |x: usize, y: usize| -> [u8; 2] {
-        let [_, cb, cr] = sample(middle(x, wide), middle(y, high));
-        [cb, cr]
-    };
-    match format {
-        PixelFormat::Yuyv | PixelFormat::Uyvy => {
-            for (y, x) in (0..h).flat_map(|y| (0..w.div_ceil(2)).map(move |x| (y, x))) {
-                let (first, second, [cb, cr]) = (luma(2 * x, y), luma(2 * x + 1, y), chroma(x, y));
-                data.extend(if format == PixelFormat::Yuyv {
-                    [first, cb, second, cr]
-                } else {
-                    [cb, first, cr, second]
-                });
-            }
-        }
-        _ if format.is_yuv() || format == PixelFormat::Gray8 => {
-            data.extend((0..h).flat_map(|y| (0..w).map(move |x| luma(x, y))));
-            let places = || (0..h.div_ceil(high)).flat_map(|y| (0..w.div_ceil(wide)).map(move |x| (x, y)));
-            match format {
-                PixelFormat::Gray8 => {}
-                PixelFormat::Nv12 => data.extend(places().flat_map(|(x, y)| chroma(x, y))),
-                _ => (0..2).for_each(|plane| data.extend(places().map(|(x, y)| chroma(x, y)[plane]))),
-            }
-        }
-        _ => {
-            for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
-                let [r, g, b] = soft(x as f64, y as f64).map(|value| value.round() as u8);
-                let (ends, bytes) = match format {
-                    PixelFormat::Rgb8 => ([r, b], 3),
-                    PixelFormat::Bgr8 => ([b, r], 3),
-                    PixelFormat::Rgba8 => ([r, b], 4),
-                    _ => ([b, r], 4),
-                };
-                data.extend_from_slice(&[ends[0], g, ends[1], (x * y) as u8][..bytes]);
-            }
-        }
-    }
-    FrameBuf::new(format, width, height, data).unwrap().with_color(color)
-}
-
-/// A noisy picture with edges, deterministic.
-fn busy_data(len: usize, seed: u32) -> Vec<u8> {
-    let mut state = seed | 1;
-    (0..len)
-        .map(|i| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let noise = (state >> 24) as u8;
-            match i / 97 % 4 {
-                0 => noise,
-                1 => 128 + noise / 16,
-                2 => 255 * (noise & 1),
-                _ => (i / 3) as u8,
-            }
-        })
-        .collect()
-}
-
 /// Decodes with zune-jpeg to luma and chroma at full size (or luma alone), interleaved.
 fn decode(file: &[u8], width: u32, height: u32, is_grey: bool) -> Vec<u8> {
     let to = if is_grey { Decoded::Luma } else { Decoded::YCbCr };
@@ -139,11 +32,6 @@ fn decode(file: &[u8], width: u32, height: u32, is_grey: bool) -> Vec<u8> {
     let pixels = decoder.decode().unwrap();
     assert_eq!(decoder.dimensions(), Some((width as usize, height as usize)));
     pixels
-}
-
-fn psnr(errors: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), error| (sum + error * error, count + 1.0));
-    10.0 * (255.0 * 255.0 / (sum / count).max(1e-9)).log10()
 }
 
 /// Encodes the soft picture and compares what zune-jpeg makes of it with the picture's definition.
@@ -395,158 +283,4 @@ proptest! {
         JpegEncoder::new(kernel::Level::baseline()).encode(&frame, &config, &pool(1), &mut plain).unwrap();
         prop_assert!(plain == file);
     }
-}
-
-// Other people's programs, where they are.
-
-/// Runs a program with `input`; none, loudly, where it isn't installed.
-fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
-    let spawned = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = spawned else {
-        eprintln!("SKIPPED: {program} is not installed");
-        return None;
-    };
-    let mut stdin = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input));
-        child.wait_with_output().unwrap()
-    });
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stderr.is_empty(), "{program} {arguments:?} warns: {}", String::from_utf8_lossy(&output.stderr));
-    Some(output.stdout)
-}
-
-/// The samples of a binary PGM or PPM.
-fn pnm_samples(file: &[u8], len: usize) -> &[u8] {
-    &file[file.len() - len..]
-}
-
-#[test]
-fn djpeg_and_ffmpeg_read_every_kind_of_file() {
-    for format in [PixelFormat::Gray8, PixelFormat::Rgb8, PixelFormat::I420, PixelFormat::Uyvy] {
-        for (i, subsampling) in SUBSAMPLINGS.into_iter().enumerate() {
-            for (width, height) in [(1, 1), (16, 16), (67, 35), (130, 61)] {
-                let restart_rows = i as u16;
-                let config = JpegConfig { quality: 93, subsampling, restart_rows, optimise: i == 1, reconstruct: true };
-                let buffer = soft_frame(format, width, height, ColorSpace::JFIF);
-                let (mut encoder, mut file) = (JpegEncoder::new(kernel::detect()), Vec::new());
-                encoder.encode(&buffer.as_frame(), &config, &pool(1), &mut file).unwrap();
-                let luma = encoder.reconstruction().unwrap().plane(0).data().to_vec();
-                let pixels = luma.len();
-                // Grey from any file: its luma, exactly as the reference transform gives it.
-                let arguments = ["-dct", "int", "-nosmooth", "-grayscale", "-pnm"];
-                if let Some(pgm) = piped("djpeg", &arguments, &file) {
-                    assert_eq!(pnm_samples(&pgm, pixels), luma, "{format} {width}x{height} {config:?}");
-                }
-                let arguments = ["-v", "error", "-f", "mjpeg", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"];
-                if let Some(rgb) = piped("ffmpeg", &arguments, &file) {
-                    assert_eq!(rgb.len(), 3 * pixels);
-                    let errors = luma
-                        .iter()
-                        .zip(rgb.as_chunks::<3>().0)
-                        .map(|(&luma, &rgb)| f64::from(luma) - ycc(rgb.map(f64::from), Matrix::Bt601)[0]);
-                    let psnr = psnr(errors);
-                    assert!(psnr > 35.0, "{format} {width}x{height} {config:?}: ffmpeg is {psnr:.1} dB away");
-                }
-            }
-        }
-    }
-}
-
-/// Whether `cjpeg` is there and libjpeg-turbo's.
-fn has_libjpeg_turbo() -> bool {
-    let version = Command::new("cjpeg").arg("-version").output();
-    let is_turbo = version.is_ok_and(|output| {
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("libjpeg-turbo")
-    });
-    if !is_turbo {
-        eprintln!("SKIPPED: no cjpeg of libjpeg-turbo to compare with");
-    }
-    is_turbo
-}
-
-/// Our file is libjpeg-turbo's, byte for byte: its quality and its size at every setting.
-fn assert_is_turbos(name: &str, format: PixelFormat, width: u32, height: u32, data: &[u8], config: &JpegConfig) {
-    let kind = if format == PixelFormat::Gray8 { "P5" } else { "P6" };
-    let mut pnm = format!("{kind}\n{width} {height}\n255\n").into_bytes();
-    pnm.extend_from_slice(data);
-    let quality = config.quality.to_string();
-    let restart = config.restart_rows.to_string();
-    let sample = match config.subsampling {
-        _ if format == PixelFormat::Gray8 => "1x1",
-        Subsampling::S420 => "2x2",
-        Subsampling::S422 => "2x1",
-        Subsampling::S444 => "1x1",
-    };
-    let mut arguments = vec!["-quality", &quality, "-baseline", "-dct", "int", "-sample", sample];
-    if config.optimise {
-        arguments.push("-optimize");
-    }
-    let mcu_height = if sample == "2x2" { 16 } else { 8 };
-    // A restart interval that holds the whole picture isn't worth its marker.
-    if config.restart_rows > 0 && u32::from(config.restart_rows) * mcu_height < height {
-        arguments.extend(["-restart", &restart]);
-    }
-    let theirs = piped("cjpeg", &arguments, &pnm).unwrap();
-    let ours = encode(&Frame::new(format, width, height, data).unwrap().with_color(ColorSpace::JFIF), config);
-    assert!(ours == theirs, "{name} {format} {config:?}: {} bytes, libjpeg-turbo {}", ours.len(), theirs.len());
-}
-
-#[test]
-fn files_are_those_of_libjpeg_turbo() {
-    if !has_libjpeg_turbo() {
-        return;
-    }
-    for (width, height) in [(1, 1), (64, 48), (33, 17), (131, 77)] {
-        for format in [PixelFormat::Rgb8, PixelFormat::Gray8] {
-            for (i, quality) in [1, 30, 75, 96, 100].into_iter().enumerate() {
-                for subsampling in SUBSAMPLINGS {
-                    let restart_rows = (i % 3) as u16;
-                    let config =
-                        JpegConfig { quality, subsampling, optimise: i % 2 == 1, restart_rows, reconstruct: false };
-                    let busy = busy_data(format.frame_bytes(width, height), 77);
-                    assert_is_turbos("busy", format, width, height, &busy, &config);
-                    let soft = soft_frame(format, width, height, ColorSpace::JFIF);
-                    assert_is_turbos("soft", format, width, height, soft.data(), &config);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn photographs_are_coded_as_libjpeg_turbo_codes_them() {
-    let images = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/images/kodak"));
-    if !images.is_dir() {
-        eprintln!("SKIPPED: no photographs at {}", images.display());
-        return;
-    }
-    if !has_libjpeg_turbo() {
-        return;
-    }
-    for name in ["kodim01.png", "kodim04.png", "kodim13.png"] {
-        let path = images.join(name);
-        let arguments =
-            ["-v", "error", "-i", path.to_str().unwrap(), "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"];
-        let Some(ppm) = piped("ffmpeg", &arguments, &[]) else { return };
-        let header: Vec<u32> = ppm[3..40].split(u8::is_ascii_whitespace).map_while(number).take(3).collect();
-        let [width, height, 255] = header[..] else { panic!("{header:?} is not the header of a PPM") };
-        let data = pnm_samples(&ppm, PixelFormat::Rgb8.frame_bytes(width, height));
-        for quality in [20, 75, 95] {
-            for optimise in [false, true] {
-                let config = JpegConfig { quality, optimise, ..JpegConfig::default() };
-                assert_is_turbos(name, PixelFormat::Rgb8, width, height, data, &config);
-            }
-        }
-    }
-}
-
-/// A number of a PNM's header.
-fn number(piece: &[u8]) -> Option<u32> {
-    std::str::from_utf8(piece).ok()?.parse().ok()
 }

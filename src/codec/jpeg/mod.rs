@@ -1,8 +1,8 @@
 //! The JPEG encoder (ITU-T T.81, baseline sequential, JFIF).
 //!
-//! One MCU row at a time: samples are converted into a [stripe](stripe) that stays in the cache, or read from the frame where
-//! they already are what the file holds; [transformed and quantised](scan) four blocks together; and [coded](coder) by the
-//! mask of their coefficients that aren't zero. Restart intervals make [bands](band) that threads code side by side.
+//! One MCU row at a time: samples are converted into a stripe that stays in the cache, or read from the frame where they
+//! already are what the file holds; transformed and quantised four blocks together; listed as symbols by the mask of their
+//! coefficients that aren't zero; and coded. Restart intervals make bands that threads code side by side.
 //!
 //! Coefficients are those of libjpeg's "islow" transform with the same rounding throughout, so quality and size at a given
 //! quality setting are what everyone expects.
@@ -129,7 +129,7 @@ impl JpegEncoder {
     /// (and one more for a reconstruction). The file never is over.
     ///
     /// # Errors
-    /// As [`JpegEncoder::encode`]; [`Error::Budget`](crate::Error::Budget) where even quality 1 is larger.
+    /// As [`JpegEncoder::encode`]; [`Error::Budget`] where even quality 1 is larger.
     pub fn encode_within(
         &mut self,
         frame: &Frame<'_>,
