@@ -1,6 +1,8 @@
 //! The engine's rules of the house, read from its source: no runtime, no files, no sockets, no clock, no global pool, and
 //! data that flows one way.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Sessions in virtual time, with the real codecs.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +24,7 @@ fn picture(width: u32, height: u32, t: u32) -> FrameBuf {
         for x in 0..width {
             let moved = x + 3 * t;
             let gradient = 60 + (moved + y) / 12 % 100;
-            let bars = if (moved / 24 + y / 24) % 5 == 0 { 60 } else { 0 };
+            let bars = if (moved / 24 + y / 24).is_multiple_of(5) { 60 } else { 0 };
             let texture = (moved.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) >> 13 & 7;
             data.push((16 + gradient + bars + texture).min(235) as u8);
         }

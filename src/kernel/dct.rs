@@ -120,9 +120,9 @@ mod tests {
                 std::array::from_fn(|_| if round % 2 == 0 { noise(&mut seed) } else { 255 * (noise(&mut seed) & 1) })
             });
             let coefficients = forward(&samples);
-            for v in 0..8 {
-                for u in 0..8 {
-                    let error = f64::from(coefficients[v][u]) / 8.0 - exact(&samples, v, u);
+            for (v, row) in coefficients.iter().enumerate() {
+                for (u, &coefficient) in row.iter().enumerate() {
+                    let error = f64::from(coefficient) / 8.0 - exact(&samples, v, u);
                     assert!(error.abs() < 0.25, "({v}, {u}): off by {error}");
                 }
             }

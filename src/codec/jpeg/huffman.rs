@@ -226,8 +226,8 @@ mod tests {
     fn best_tables_are_prefix_free_within_sixteen_bits_and_beat_the_standard_ones() {
         let mut fibonacci = [0_u32; 256];
         let (mut a, mut b) = (1, 1);
-        for symbol in 0..40 {
-            fibonacci[symbol] = a;
+        for count in &mut fibonacci[..40] {
+            *count = a;
             (a, b) = (b, a + b);
         }
         let mut geometric = [0_u32; 256];
