@@ -119,6 +119,11 @@ impl Coder {
         Ok(coded)
     }
 
+    /// What a decoder will see of the last JPEG that was measured.
+    pub fn reconstruction(&self) -> Option<Frame<'_>> {
+        self.jpeg.reconstruction()
+    }
+
     fn code_jpeg(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
         let pixels = frame.width() as usize * frame.height() as usize;
         let config = JpegConfig {
