@@ -1,0 +1,262 @@
+//! `auralink stream`: frames through a service, packets back.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use auralink::Codec;
+use auralink::service::proto::{self, NetworkConditions, Open, Packet};
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::client::{self, Answer, Stream};
+use super::console::{Console, remark};
+use super::encode::{CodecName, codec_for};
+use super::exit::{Failure, Result};
+use super::input::{self, RawFormat};
+use super::output::{Sink, check_distinct, fps, is_dash};
+use super::progress::Progress;
+use super::pump::{Driver, Feed, Picture, pump};
+use super::stop::Stop;
+use super::tally::{Tally, drop_name};
+use super::{parse, runtime};
+
+/// Send frames through a running service and take its packets.
+///
+/// Without a declared network, frames go as fast as they are answered. With one, or with --fps or --realtime, they go at their
+/// frame rate: a link only means something in time. A frame whose time comes while the window is full is left out.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::exit::HELP)]
+pub(crate) struct Args {
+    /// File or folder to read, as for `encode`; - is standard input.
+    input: PathBuf,
+    /// The service: http://host:port, host:port or unix:/path.
+    #[arg(long, value_name = "URL", env = "AURALINK_SERVER")]
+    server: String,
+    /// Write the packets: .mjpeg or .alz; - is standard output.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Codec; by the output's extension where absent, else jpeg.
+    #[arg(long, value_enum)]
+    codec: Option<CodecName>,
+    /// What the session promises.
+    #[arg(long, value_enum, default_value = "adaptive")]
+    mode: ModeName,
+    /// Declared bandwidth, 64..=100000 kbit/s.
+    #[arg(long, value_name = "N", value_parser = parse::bandwidth_kbps)]
+    bandwidth_kbps: Option<f64>,
+    /// Declared round-trip time, 0..=5000 ms.
+    #[arg(long, value_name = "N", default_value = "0", requires = "bandwidth_kbps", value_parser = parse::rtt_ms)]
+    rtt_ms: f64,
+    /// Declared packet loss, 0..=100 percent.
+    #[arg(long, value_name = "N", default_value = "0", requires = "bandwidth_kbps", value_parser = parse::loss_percent)]
+    loss: f64,
+    /// Declared jitter, 0..=1000 ms.
+    #[arg(long, value_name = "N", default_value = "0", requires = "bandwidth_kbps", value_parser = parse::jitter_ms)]
+    jitter_ms: f64,
+    /// Send so many frames a second, 1..=120.
+    #[arg(long, value_name = "N", value_parser = parse::fps)]
+    fps: Option<f64>,
+    /// Send at the input's own frame rate, or 25 where it has none.
+    #[arg(long)]
+    realtime: bool,
+    /// Stop after this many frames.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    frames: Option<u64>,
+    /// The input is raw frames, such as i420:1280x720.
+    #[arg(long, value_name = "FORMAT:WxH")]
+    raw: Option<RawFormat>,
+    /// Frames that may be unanswered.
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=8))]
+    window: u32,
+    /// Don't have PSNR and SSIM of each packet measured.
+    #[arg(long)]
+    no_measure: bool,
+    /// One line of JSON an answer.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Modes by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeName {
+    Conservative,
+    Adaptive,
+    Aggressive,
+}
+
+/// Frame rate of inputs that don't say.
+const USUAL_FPS: f64 = 25.0;
+
+impl Args {
+    fn codec(&self) -> Result<Codec> {
+        match &self.output {
+            None => self.codec.map_or(Ok(Codec::Jpeg), CodecName::codec),
+            Some(output) => {
+                check_distinct(&self.input, output)?;
+                let (codec, single) = codec_for(self.codec, output)?;
+                if single {
+                    return Err(Failure::usage(format!(
+                        "{}: a stream's packets go to .mjpeg or .alz",
+                        output.display()
+                    )));
+                }
+                Ok(codec)
+            }
+        }
+    }
+
+    fn network(&self) -> Option<NetworkConditions> {
+        self.bandwidth_kbps.map(|bandwidth_kbps| NetworkConditions {
+            bandwidth_kbps,
+            rtt_ms: self.rtt_ms,
+            packet_loss_percent: self.loss,
+            jitter_ms: self.jitter_ms,
+            network_condition: None,
+        })
+    }
+
+    fn open(&self, codec: Codec, picture: &Picture, fps: f64) -> Result<Open> {
+        let mode = match self.mode {
+            ModeName::Conservative => proto::Mode::Conservative,
+            ModeName::Adaptive => proto::Mode::Adaptive,
+            ModeName::Aggressive => proto::Mode::Aggressive,
+        };
+        Ok(Open {
+            codec: codec_number(codec)?,
+            format: client::format_number(picture.format)?,
+            width: picture.width,
+            height: picture.height,
+            color: Some(client::color(picture.color)),
+            fps,
+            mode: mode.into(),
+            network: self.network(),
+            measure_quality: !self.no_measure,
+            window: self.window,
+            ..Open::default()
+        })
+    }
+}
+
+/// The contract's number for a codec.
+pub(crate) fn codec_number(codec: Codec) -> Result<i32> {
+    let name = format!("CODEC_{}", codec.name().to_ascii_uppercase());
+    let number = proto::Codec::from_str_name(&name);
+    number.map(i32::from).ok_or_else(|| Failure::usage(format!("{codec}: the service doesn't take this codec")))
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let codec = args.codec()?;
+    let stop = Stop::on_signals()?;
+    let input = input::open(&args.input, args.raw)?;
+    let source_fps = input.rate.map_or(USUAL_FPS, fps);
+    let stream_fps = args.fps.unwrap_or(source_fps).clamp(1.0, 120.0);
+    let pace = (args.fps.is_some() || args.realtime || args.bandwidth_kbps.is_some()).then_some(stream_fps);
+    let progress = Progress::new(input.extent.clone(), args.frames);
+    let mut feed = Feed::start(input, None, args.frames)?;
+    let mut listener = Listener {
+        codec: codec_number(codec)?,
+        sink: args.output.as_deref().map(Sink::new),
+        console: Console::beside(args.output.as_deref().is_some_and(is_dash)),
+        json: args.json,
+        progress,
+        tally: Tally::default(),
+        unwritten: 0,
+    };
+    let start = Instant::now();
+    let outcome = runtime()?.block_on(async {
+        let first = feed.next().await?.ok_or_else(|| no_frames(&args.input))?;
+        let channel = client::connect(&args.server).await?;
+        let mut stream = Stream::open(channel, args.open(codec, &first, stream_fps)?).await?;
+        pump(&mut stream, first, &mut feed, pace, &stop, &mut listener).await
+    });
+    let Listener { console, tally, unwritten, .. } = listener;
+    if tally.frames == 0 || outcome.as_ref().is_err_and(Failure::is_quiet) {
+        return outcome;
+    }
+    let summary = tally.summary(start.elapsed());
+    if args.json {
+        remark(summary);
+    } else {
+        console.line(summary)?;
+    }
+    if unwritten > 0 {
+        remark(format_args!("auralink: {unwritten} packets were of another codec and weren't written"));
+    }
+    outcome?;
+    match tally.failed {
+        0 => Ok(()),
+        failed => Err(Failure::data(format!("{failed} frames were refused"))),
+    }
+}
+
+fn no_frames(path: &Path) -> Failure {
+    Failure::data(format!("{}: no frames", path.display()))
+}
+
+/// Writes, prints and counts what comes back.
+struct Listener {
+    codec: i32,
+    sink: Option<Sink>,
+    console: Console,
+    json: bool,
+    progress: Progress,
+    tally: Tally,
+    /// Packets that the output can't hold: a fallback to another codec.
+    unwritten: u64,
+}
+
+impl Driver for Listener {
+    fn answer(&mut self, answer: Answer) -> Result<()> {
+        self.tally.answer(&answer);
+        match &answer {
+            Answer::Packet(packet, latency) => {
+                if let Some(sink) = self.sink.as_mut() {
+                    if packet.codec == self.codec { sink.write(&packet.data)? } else { self.unwritten += 1 }
+                }
+                if self.json {
+                    self.console.json(&packet_json(packet, *latency))?;
+                }
+            }
+            Answer::Dropped { frame_number, reason } if self.json => {
+                self.console.json(&json!({ "frame": frame_number, "dropped": drop_name(*reason) }))?;
+            }
+            Answer::Failed { frame_number, message } if self.json => {
+                self.console.json(&json!({ "frame": frame_number, "error": message }))?;
+            }
+            Answer::Failed { frame_number, message } => {
+                remark(format_args!("auralink: frame {frame_number}: {message}"));
+            }
+            Answer::Notice(notice) => remark(format_args!("auralink: server: {notice}")),
+            Answer::Dropped { .. } => {}
+        }
+        self.progress.update(self.tally.frames, self.tally.raw_bytes, self.tally.bytes);
+        Ok(())
+    }
+
+    fn sent(&mut self, in_time: bool) {
+        self.tally.sent(in_time);
+    }
+}
+
+/// A packet without its bytes.
+fn packet_json(packet: &Packet, latency: Duration) -> serde_json::Value {
+    let plan = packet.plan.as_ref();
+    json!({
+        "frame": packet.frame_number,
+        "codec": packet.codec().as_str_name().trim_start_matches("CODEC_").to_ascii_lowercase(),
+        "width": packet.width,
+        "height": packet.height,
+        "keyframe": packet.keyframe,
+        "raw_bytes": packet.original_bytes,
+        "bytes": packet.data.len(),
+        "reduction": packet.reduction,
+        "quality": packet.quality,
+        "scale": plan.map(|plan| plan.scale),
+        "reason": plan.map(|plan| plan.reason.as_str()),
+        "fallback": packet.fallback_used.then_some(packet.fallback_reason.as_str()),
+        "psnr_db": packet.psnr_db,
+        "ssim": packet.ssim,
+        "latency_ms": latency.as_secs_f64() * 1e3,
+    })
+}
