@@ -216,7 +216,8 @@ async fn encoded_pictures_make_the_session_they_need() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_has_stalled_is_cut() {
-    let server = start(auralink::service::Config { stall_timeout_ms: 300, ..config() }).await;
+    // The session ends when its reader has stalled; the connection, which others may share, stays until the drain ends it.
+    let server = start(auralink::service::Config { stall_timeout_ms: 300, drain_ms: 1_000, ..config() }).await;
     let endpoint = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
     let channel = endpoint.initial_stream_window_size(64 << 10).connect().await.unwrap();
     let mut client = proto::frame_compression_client::FrameCompressionClient::new(channel);

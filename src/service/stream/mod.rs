@@ -21,8 +21,8 @@ use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionCon
 use inbox::Frame;
 use job::{Answer, Done};
 
-/// Answers that may wait for the transport.
-pub(crate) const MAX_ANSWERS: usize = 16;
+/// Answers that may wait for the transport; what a reader who has stalled can pin.
+pub(crate) const MAX_ANSWERS: usize = 4;
 /// Messages about the session that may wait for a job to end; reading stops until it has.
 const MAX_FEEDBACK: usize = 64;
 
@@ -242,17 +242,19 @@ impl Stream {
             Some(Ok(done)) => {
                 self.home = done.session.map_or(Home::Unopened, Home::Here);
                 self.wake = done.wake;
-                self.note_plan();
                 self.apply_feedback();
+                // The pool works on while the answers go out.
+                self.start_job();
                 for answer in done.answers {
                     self.tell(answer).await?;
                 }
             }
             // The job panicked and took the session with it: its frames are answered, and a new session goes on.
             Some(Err(refusal)) => {
+                let owed = std::mem::take(&mut self.owed);
                 self.reopen();
                 self.apply_feedback();
-                for owed in std::mem::take(&mut self.owed) {
+                for owed in owed {
                     self.refuse_frame(owed.stamp.frame_number, refusal.clone()).await?;
                 }
             }
@@ -268,16 +270,6 @@ impl Stream {
             Source::Encoded => None,
         };
         self.home = session.map_or(Home::Unopened, |session| Home::Here(Box::new(session)));
-    }
-
-    /// Refreshes what is told of the session from outside.
-    fn note_plan(&mut self) {
-        if let Home::Here(session) = &self.home {
-            self.config = *session.config();
-            let mut live = self.place.entry.live();
-            live.config = self.config;
-            live.plan = Some(session.plan());
-        }
     }
 
     /// Answers a frame that the session is done with.
@@ -395,6 +387,7 @@ impl Stream {
         }
     }
 
+    /// Tells the session what was said meanwhile, and those who look on how it stands.
     fn apply_feedback(&mut self) {
         for (feedback, asked_by) in std::mem::take(&mut self.feedback) {
             let mut plan = None;
@@ -409,8 +402,12 @@ impl Stream {
                 let _ = answer.send(plan);
             }
         }
-        self.note_plan();
-        self.place.entry.live().config = self.config;
+        let mut live = self.place.entry.live();
+        if let Home::Here(session) = &self.home {
+            self.config = *session.config();
+            live.plan = Some(session.plan());
+        }
+        live.config = self.config;
     }
 
     fn hear_command(&mut self, command: Command) {
