@@ -1,5 +1,7 @@
 //! The service as its callers meet it: a real server, real clients, real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers may fail the test")]
+
 #[path = "service/calls.rs"]
 mod calls;
 #[path = "service/drain.rs"]

@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_and_the_pool_lives_on() {
         let compute = Compute::new(1).unwrap();
-        let refusal = compute.run(|_| panic!("on purpose")).await.map(|()| ()).unwrap_err();
+        let refusal = compute.run(|_| -> () { panic!("on purpose") }).await.unwrap_err();
         assert_eq!(refusal.code, Code::Internal);
         assert_eq!(compute.run(|_| 7).await.unwrap(), 7);
     }

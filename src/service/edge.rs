@@ -1,12 +1,18 @@
-//! What every request passes, gRPC or HTTP: its id, and the pages that may call.
+//! What every request passes, gRPC or HTTP: its id, the pages that may call, and the time until its answer begins.
+
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, Request};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::timeout::TimeoutLayer;
 use uuid::Uuid;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::service::config::Config;
+
+/// A caller's own name for a request, or ours; it is given back with the answer.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[derive(Clone, Copy, Debug)]
 struct RandomId;
@@ -17,13 +23,18 @@ impl MakeRequestId for RandomId {
     }
 }
 
-/// Takes a caller's `x-request-id`, or makes one, and gives it back with the answer.
-pub(crate) fn request_ids(router: Router) -> Router {
-    router.layer(PropagateRequestIdLayer::new(REQUEST_ID)).layer(SetRequestIdLayer::new(REQUEST_ID, RandomId))
+/// Puts what every request passes around the routes.
+pub(crate) fn around(router: Router, config: &Config) -> Router {
+    // Twice the time of the work itself, which has its own deadline: what remains is a request that is never sent whole.
+    let patience = 2 * Duration::from_millis(config.request_timeout_ms.into());
+    let router = router.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, patience));
+    cors(router, &config.allowed_origins)
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, RandomId))
 }
 
 /// Lets web pages of these origins call; none, where there are none.
-pub(crate) fn cors(router: Router, origins: &[String]) -> Router {
+fn cors(router: Router, origins: &[String]) -> Router {
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
     if origins.is_empty() {
         return router;

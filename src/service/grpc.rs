@@ -9,11 +9,13 @@ use tokio_stream::Stream as AsyncStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use crate::codec::Codec;
 use crate::kernel;
 use crate::limits::{self, MAX_BATCH_FRAMES};
 use crate::rate;
+use crate::service::edge::REQUEST_ID;
 use crate::service::proto::{self, frame_compression_server::FrameCompression};
 use crate::service::refusal::Refusal;
 use crate::service::registry::Entry;
@@ -90,6 +92,26 @@ async fn opening(inbound: &mut Streaming<proto::CompressStreamRequest>) -> Resul
     }
 }
 
+/// Waits for a stream's opening and runs it; the status is what an opening that fails ends it with.
+async fn run_stream(
+    shared: Arc<Shared>,
+    mut inbound: Streaming<proto::CompressStreamRequest>,
+    answers: mpsc::Sender<Result<proto::CompressStreamResponse, Status>>,
+    patience: Duration,
+) -> Result<(), Status> {
+    let open = tokio::select! {
+        open = tokio::time::timeout(patience, opening(&mut inbound)) => open,
+        () = shared.drain.started.cancelled() => Ok(Err(Refusal::draining().into())),
+        () = answers.closed() => return Ok(()),
+    };
+    let open = open.map_err(|_| Status::from(Refusal::late()))??;
+    let telemetry = Arc::clone(&shared.telemetry);
+    let opened = wire::open(&open, &shared.config.limits).and_then(|opening| Stream::open(shared, &opening, answers));
+    let stream = opened.inspect_err(|refusal| telemetry.refused(refusal.code))?;
+    stream.run(inbound).await;
+    Ok(())
+}
+
 #[tonic::async_trait]
 impl FrameCompression for Calls {
     async fn compress_frame(
@@ -127,29 +149,14 @@ impl FrameCompression for Calls {
         let (answers, answered) = mpsc::channel(MAX_ANSWERS);
         let shared = Arc::clone(&self.0);
         let patience = Duration::from_millis(shared.config.request_timeout_ms.into());
-        let mut inbound = request.into_inner();
+        let id = request.metadata().get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok());
+        let span = tracing::info_span!("stream", request_id = id.unwrap_or_default());
+        let inbound = request.into_inner();
         // The answer's headers go out at once; whatever is wrong with the opening ends the stream with its status.
         tokio::spawn(async move {
             let _call = call;
-            let ended = {
-                let answers = answers.clone();
-                tokio::spawn(async move {
-                    let open = tokio::select! {
-                        open = tokio::time::timeout(patience, opening(&mut inbound)) => open,
-                        () = shared.drain.started.cancelled() => Ok(Err(Refusal::draining().into())),
-                        () = answers.closed() => return Ok(()),
-                    };
-                    let open = open.map_err(|_| Status::from(Refusal::late()))??;
-                    let opening = wire::open(&open, &shared.config.limits)?;
-                    let telemetry = Arc::clone(&shared.telemetry);
-                    let stream = Stream::open(shared, &opening, answers);
-                    let stream = stream.inspect_err(|refusal| telemetry.refused(refusal.code))?;
-                    stream.run(inbound).await;
-                    Ok::<_, Status>(())
-                })
-                .await
-            };
-            let status = match ended {
+            let stream = run_stream(shared, inbound, answers.clone(), patience).instrument(span);
+            let status = match tokio::spawn(stream).await {
                 Ok(Ok(())) => return,
                 Ok(Err(status)) => status,
                 Err(_) => Status::new(Code::Internal, "the stream failed inside the server"),

@@ -44,7 +44,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
         router.layer(SetResponseHeaderLayer::if_not_present(name, value))
     });
-    edge::request_ids(edge::cors(router.layer(CatchPanicLayer::new()), &shared.config.allowed_origins))
+    edge::around(router.layer(CatchPanicLayer::new()), &shared.config)
 }
 
 async fn live() -> Json<Value> {

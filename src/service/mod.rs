@@ -29,7 +29,13 @@ pub use server::{ServeError, Server};
 
 /// The wire contract's types, client and server, as generated from `proto/`.
 pub mod proto {
-    #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
 
     tonic::include_proto!("auralink.aic.v1");
 

@@ -186,8 +186,7 @@ fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
         .build_v1()
         .map_err(|error| ServeError::start("reflection", &error))?;
     let routes = Routes::new(frames).add_service(health).add_service(reflection).into_axum_router();
-    let routes = routes.layer(GrpcWebLayer::new());
-    Ok(edge::request_ids(edge::cors(routes, &shared.config.allowed_origins)))
+    Ok(edge::around(routes.layer(GrpcWebLayer::new()), &shared.config))
 }
 
 /// Serves HTTP on a thread of its own, so that probes are answered however busy the frames keep the others. The returned

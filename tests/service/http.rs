@@ -3,7 +3,7 @@
 use auralink::service::Config;
 use auralink::{Frame, PixelFormat, images};
 
-use crate::harness::{Talk, config, http, i420, noise, open_i420, start};
+use crate::harness::{PATIENCE, Talk, config, http, i420, noise, open_i420, start};
 
 fn png(width: u32, height: u32) -> Vec<u8> {
     let pixels = i420(width, height * 2, 3);
@@ -115,5 +115,20 @@ async fn web_pages_may_call_only_from_where_they_are_allowed() {
     let ask = format!("origin: {origin}\r\naccess-control-request-method: POST\r\n");
     let answer = http(server.http, "OPTIONS", "/v1/compress", &ask, b"").await;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some(origin.as_str())));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_never_sent_whole_is_given_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let server = start(Config { request_timeout_ms: 100, ..config() }).await;
+    let mut socket = tokio::net::TcpStream::connect(server.http).await.unwrap();
+    let half = b"POST /v1/compress HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nonly this";
+    socket.write_all(half).await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(PATIENCE, socket.read_exact(&mut answer)).await.expect("an answer in time").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    drop(socket);
     server.stop().await;
 }

@@ -60,9 +60,9 @@ pub(crate) fn format_to_wire(format: PixelFormat) -> proto::PixelFormat {
 }
 
 /// A value outside an enum is a fault of its field.
-fn known<E: TryFrom<i32>>(value: i32, last: E, part: &str, field: &str, faults: &mut Faults) -> Option<E>
+fn known<E>(value: i32, last: E, part: &str, field: &str, faults: &mut Faults) -> Option<E>
 where
-    E: Into<i32>,
+    E: TryFrom<i32> + Into<i32>,
 {
     let known = E::try_from(value).ok();
     if known.is_none() {
