@@ -129,7 +129,7 @@ pub(crate) fn i420(width: u32, height: u32, time: u32) -> bytes::Bytes {
     let mut data = Vec::new();
     for y in 0..height {
         data.extend((0..width).map(|x| {
-            let block = if ((x + 4 * time) / 24 + y / 24) % 2 == 0 { 70 } else { 0 };
+            let block = if ((x + 4 * time) / 24 + y / 24).is_multiple_of(2) { 70 } else { 0 };
             (30 + (x + y + time) % 120 + block) as u8
         }));
     }
