@@ -45,15 +45,35 @@ pub struct RowReader {
     chroma: [Vec<u8>; 2],
     /// Chroma at luma's resolution: a change of matrix needs it there.
     wide: [Vec<u8>; 2],
+    /// Luma and chroma of a row of red, green and blue.
+    converted: [Vec<u8>; 3],
 }
 
 impl RowReader {
+    /// Full-range BT.601 luma of a frame: what the JPEG encoder codes, and what pictures are compared by. `out` becomes width
+    /// by height samples, without padding.
+    ///
+    /// # Errors
+    /// 16-bit formats have none.
+    pub fn luma_plane(&mut self, level: Level, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<()> {
+        if frame.format() == PixelFormat::Gray16 {
+            return Err(Error::Unsupported {
+                field: "format",
+                value: frame.format().to_string(),
+                supported: "formats of 8 bits have luma",
+            });
+        }
+        out.resize(frame.width() as usize * frame.height() as usize, 0);
+        vectorise(level, LumaPlane { reader: self, frame, out });
+        Ok(())
+    }
+
     /// Luma of row `y` (rows beyond the last repeat it). `out` is as long as the frame is wide, or longer.
     #[inline(always)]
     pub fn luma<S: Simd>(&mut self, simd: S, frame: &Frame<'_>, y: usize, out: &mut [u8]) {
         let width = frame.width() as usize;
         let is_limited = frame.color().range == Range::Limited;
-        let Self { luma, chroma, wide } = self;
+        let Self { luma, chroma, wide, .. } = self;
         let plane = frame.plane(0).row(y);
         let raw = match frame.format() {
             PixelFormat::Yuyv | PixelFormat::Uyvy => {
@@ -126,6 +146,7 @@ fn raw_chroma<'a, S: Simd>(simd: S, buffers: &'a mut [Vec<u8>; 2], frame: &Frame
 }
 
 struct LumaPlane<'a, 'b> {
+    reader: &'b mut RowReader,
     frame: &'a Frame<'a>,
     out: &'b mut [u8],
 }
@@ -136,37 +157,27 @@ impl Vectorise for LumaPlane<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = self.frame.width() as usize;
-        let mut reader = RowReader::default();
-        let padded = width.next_multiple_of(CHUNK);
-        let [mut luma, mut cb, mut cr] =
-            [(); 3].map(|()| if packing(self.frame.format()).is_some() { vec![0; padded] } else { Vec::new() });
         for (y, out) in self.out.chunks_exact_mut(width).enumerate() {
             if let Some(packing) = packing(self.frame.format()) {
-                convert_row(simd, packing, self.frame.plane(0).row(y), &mut luma, &mut cb, &mut cr);
+                let [luma, cb, cr] = &mut self.reader.converted;
+                for row in [&mut *luma, &mut *cb, &mut *cr] {
+                    row.resize(width.next_multiple_of(CHUNK), 0);
+                }
+                convert_row(simd, packing, self.frame.plane(0).row(y), luma, cb, cr);
                 out.copy_from_slice(&luma[..width]);
             } else {
-                reader.luma(simd, self.frame, y, out);
+                self.reader.luma(simd, self.frame, y, out);
             }
         }
     }
 }
 
-/// Full-range BT.601 luma of a frame: what the JPEG encoder codes, and what pictures are compared by. `out` becomes width by
-/// height samples, without padding.
+/// As [`RowReader::luma_plane`], with working memory for this once.
 ///
 /// # Errors
 /// 16-bit formats have none.
 pub fn luma_plane(level: Level, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<()> {
-    if frame.format() == PixelFormat::Gray16 {
-        return Err(Error::Unsupported {
-            field: "format",
-            value: frame.format().to_string(),
-            supported: "formats of 8 bits have luma",
-        });
-    }
-    out.resize(frame.width() as usize * frame.height() as usize, 0);
-    vectorise(level, LumaPlane { frame, out });
-    Ok(())
+    RowReader::default().luma_plane(level, frame, out)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use crate::codec::lossless::{LosslessConfig, LosslessEncoder};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, PixelFormat};
-use crate::kernel::{Level, rows};
+use crate::kernel::Level;
+use crate::kernel::rows::RowReader;
 use crate::quality::{self, Quality};
 
 /// Pixels from which a JPEG is cut into restart intervals that threads share. Small frames aren't worth a hop.
@@ -79,6 +80,7 @@ pub struct Coder {
     jpeg: JpegEncoder,
     lossless: LosslessEncoder,
     luma: Vec<u8>,
+    rows: RowReader,
 }
 
 impl Coder {
@@ -90,6 +92,7 @@ impl Coder {
             jpeg: JpegEncoder::new(level),
             lossless: LosslessEncoder::new(level),
             luma: Vec::new(),
+            rows: RowReader::default(),
         }
     }
 
@@ -164,7 +167,7 @@ impl Coder {
             what: "quality",
             detail: "the encoder kept no reconstruction".to_owned(),
         })?;
-        rows::luma_plane(self.level, frame, &mut self.luma)?;
+        self.rows.luma_plane(self.level, frame, &mut self.luma)?;
         let source = Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma)?;
         quality::compare(self.level, source.plane(0), seen.plane(0), &self.pool)
     }
