@@ -1,0 +1,210 @@
+//! The encoders, each behind one trait; what they are set to stands in their names.
+
+use auralink::codec::jpeg::{JpegConfig, JpegEncoder};
+use auralink::codec::lossless::{LosslessConfig, LosslessEncoder};
+use auralink::kernel;
+use image::ImageEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::Result;
+use crate::pictures::Picture;
+
+pub trait Encoder: Send {
+    /// Codes a picture into a buffer that is kept from call to call.
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]>;
+
+    /// Whether it makes JPEG files; the others keep the exact pixels.
+    fn is_jpeg(&self) -> bool {
+        true
+    }
+}
+
+/// Makes an encoder for one thread to own.
+pub type Make = Box<dyn Fn() -> Result<Box<dyn Encoder>>>;
+
+/// All encoders, with their names.
+pub fn all(quality: u8) -> Vec<(String, Make)> {
+    let mut all: Vec<(String, Make)> = Vec::new();
+    let mut add = |name: &str, make: Make| all.push((name.to_owned(), make));
+    let ours = JpegConfig { quality, ..JpegConfig::default() };
+    add("**auralink JPEG** 4:2:0", Box::new(move || Ok(Box::new(OurJpeg::new(ours)?))));
+    #[cfg(feature = "turbojpeg")]
+    add("libjpeg-turbo 4:2:0", Box::new(move || Ok(Box::new(Turbo::new(quality)?))));
+    add(
+        "jpeg-encoder 4:2:0 (SIMD)",
+        Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, optimise: false, out: Vec::new() }))),
+    );
+    add("image JPEG", Box::new(move || Ok(Box::new(ImageJpeg(quality, Vec::new())))));
+    let optimised = JpegConfig { optimise: true, ..ours };
+    add("**auralink JPEG** 4:2:0, optimised tables", Box::new(move || Ok(Box::new(OurJpeg::new(optimised)?))));
+    #[cfg(feature = "turbojpeg")]
+    add("libjpeg-turbo 4:2:0, optimised tables", Box::new(move || Ok(Box::new(Turbo::new(quality)?.optimised()?))));
+    add(
+        "jpeg-encoder 4:2:0 (SIMD), optimised tables",
+        Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, optimise: true, out: Vec::new() }))),
+    );
+    add("**auralink lossless**", Box::new(|| Ok(Box::new(OurLossless::new()?))));
+    add("PNG (image, fast)", Box::new(|| Ok(Box::new(Png(Vec::new())))));
+    add("QOI", Box::new(|| Ok(Box::new(Qoi(Vec::new())))));
+    add("zstd 1 on raw pixels", Box::new(|| Ok(Box::new(Zstd(zstd::bulk::Compressor::new(1)?, Vec::new())))));
+    all
+}
+
+/// At least `length` bytes to write to.
+fn room(out: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if out.len() < length {
+        out.resize(length, 0);
+    }
+    out
+}
+
+struct OurJpeg {
+    encoder: JpegEncoder,
+    config: JpegConfig,
+    pool: ThreadPool,
+    out: Vec<u8>,
+}
+
+impl OurJpeg {
+    fn new(config: JpegConfig) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build()?;
+        Ok(Self { encoder: JpegEncoder::new(kernel::detect()), config, pool, out: Vec::new() })
+    }
+}
+
+impl Encoder for OurJpeg {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        self.out.clear();
+        self.encoder.encode(&picture.frame.as_frame(), &self.config, &self.pool, &mut self.out)?;
+        Ok(&self.out)
+    }
+}
+
+struct OurLossless {
+    encoder: LosslessEncoder,
+    pool: ThreadPool,
+    out: Vec<u8>,
+}
+
+impl OurLossless {
+    fn new() -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build()?;
+        Ok(Self { encoder: LosslessEncoder::new(kernel::detect()), pool, out: Vec::new() })
+    }
+}
+
+impl Encoder for OurLossless {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        self.out.clear();
+        let config = LosslessConfig { temporal: false, keyframe: true };
+        self.encoder.encode(&picture.frame.as_frame(), &config, &self.pool, &mut self.out)?;
+        Ok(&self.out)
+    }
+
+    fn is_jpeg(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "turbojpeg")]
+struct Turbo(turbojpeg::Compressor, Vec<u8>);
+
+#[cfg(feature = "turbojpeg")]
+impl Turbo {
+    fn new(quality: u8) -> Result<Self> {
+        let mut compressor = turbojpeg::Compressor::new()?;
+        compressor.set_quality(quality.into())?;
+        compressor.set_subsamp(turbojpeg::Subsamp::Sub2x2)?;
+        Ok(Self(compressor, Vec::new()))
+    }
+
+    fn optimised(mut self) -> Result<Self> {
+        self.0.set_optimize(true)?;
+        Ok(self)
+    }
+}
+
+#[cfg(feature = "turbojpeg")]
+impl Encoder for Turbo {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        let (width, height) = (picture.width as usize, picture.height as usize);
+        let format = turbojpeg::PixelFormat::RGB;
+        let image = turbojpeg::Image { pixels: picture.rgb(), width, pitch: 3 * width, height, format };
+        let length = self.0.buf_len(width, height)?;
+        let bytes = self.0.compress_to_slice(image, room(&mut self.1, length))?;
+        Ok(&self.1[..bytes])
+    }
+}
+
+struct JpegEncoderCrate {
+    quality: u8,
+    optimise: bool,
+    out: Vec<u8>,
+}
+
+impl Encoder for JpegEncoderCrate {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        self.out.clear();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut self.out, self.quality);
+        encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+        encoder.set_optimized_huffman_tables(self.optimise);
+        let (width, height) = (u16::try_from(picture.width)?, u16::try_from(picture.height)?);
+        encoder.encode(picture.rgb(), width, height, jpeg_encoder::ColorType::Rgb)?;
+        Ok(&self.out)
+    }
+}
+
+struct ImageJpeg(u8, Vec<u8>);
+
+impl Encoder for ImageJpeg {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        self.1.clear();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut self.1, self.0);
+        encoder.encode(picture.rgb(), picture.width, picture.height, image::ExtendedColorType::Rgb8)?;
+        Ok(&self.1)
+    }
+}
+
+struct Png(Vec<u8>);
+
+impl Encoder for Png {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        self.0.clear();
+        let encoder = PngEncoder::new_with_quality(&mut self.0, CompressionType::Fast, FilterType::Adaptive);
+        encoder.write_image(picture.rgb(), picture.width, picture.height, image::ExtendedColorType::Rgb8)?;
+        Ok(&self.0)
+    }
+
+    fn is_jpeg(&self) -> bool {
+        false
+    }
+}
+
+struct Qoi(Vec<u8>);
+
+impl Encoder for Qoi {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        let length = qoi::encode_max_len(picture.width, picture.height, qoi::Channels::Rgb);
+        let bytes = qoi::encode_to_buf(room(&mut self.0, length), picture.rgb(), picture.width, picture.height)?;
+        Ok(&self.0[..bytes])
+    }
+
+    fn is_jpeg(&self) -> bool {
+        false
+    }
+}
+
+struct Zstd(zstd::bulk::Compressor<'static>, Vec<u8>);
+
+impl Encoder for Zstd {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        let length = zstd::zstd_safe::compress_bound(picture.rgb().len());
+        let bytes = self.0.compress_to_buffer(picture.rgb(), room(&mut self.1, length))?;
+        Ok(&self.1[..bytes])
+    }
+
+    fn is_jpeg(&self) -> bool {
+        false
+    }
+}
