@@ -156,7 +156,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fps", type=float, help="frames a second, instead of the source's")
     parser.add_argument("--frames", type=int, help="stop after this many")
     parser.add_argument("--window", type=int, default=2, help="frames in flight, 1 to 8")
-    parser.add_argument("--pace", action="store_true", help="send at the source's speed, not as fast as it goes")
+    parser.add_argument("--pace", action="store_true", help="send at the source's speed, as with a declared network, not as fast as it goes")
     parser.add_argument("--bandwidth-kbps", type=float, help="declare a network of this bandwidth")
     parser.add_argument("--rtt-ms", type=float, default=40.0)
     parser.add_argument("-o", "--output", help="write JPEG packets one after another (MJPEG)")
@@ -190,7 +190,9 @@ def main():
     with open(options.output, "wb") if options.output else tempfile.TemporaryFile() as out:
         report = Report(out if options.output else None)
         try:
-            requests = frame_requests(film, options.frames, options.pace)
+            # A declared link only means something in time.
+            pace = options.pace or options.bandwidth_kbps is not None
+            requests = frame_requests(film, options.frames, pace)
             for response in exchange(stub, opening(options, film), requests, options.window):
                 report.take(response)
         except grpc.RpcError as error:

@@ -20,7 +20,7 @@ mod stills;
 mod stream;
 mod telemetry;
 mod transport;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 
