@@ -8,7 +8,7 @@ const CLIP: &[u8] = include_bytes!("../../tests/data/bigbuckbunny_640x360_25.mjp
 const TILE_OFFSET: usize = 10;
 
 /// `count` frames of any size, in RGB, BGRA, I420 or grey.
-pub fn film(format: PixelFormat, width: u32, height: u32, count: usize) -> Vec<FrameBuf> {
+pub(crate) fn film(format: PixelFormat, width: u32, height: u32, count: usize) -> Vec<FrameBuf> {
     let files = split(CLIP);
     (0..count).map(|number| convert(mosaic(&files, number, width as usize, height as usize), format)).collect()
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use criterion::Criterion;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-pub mod clip;
+pub(crate) mod clip;
 
 /// Criterion with short runs, and flamegraphs with `-- --profile-time 5`.
-pub fn criterion() -> Criterion {
+pub(crate) fn criterion() -> Criterion {
     let criterion = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(3));
     #[cfg(unix)]
     let criterion = criterion.with_profiler(flamegraph::Profiler::default());
@@ -20,7 +20,7 @@ pub fn criterion() -> Criterion {
 }
 
 /// A pool of its own, as every user of the engine has.
-pub fn pool(threads: usize) -> Arc<ThreadPool> {
+pub(crate) fn pool(threads: usize) -> Arc<ThreadPool> {
     Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
 }
 
@@ -30,7 +30,7 @@ mod flamegraph {
 
     /// Writes `flamegraph.svg` beside a benchmark's report.
     #[derive(Default)]
-    pub struct Profiler(Option<pprof::ProfilerGuard<'static>>);
+    pub(super) struct Profiler(Option<pprof::ProfilerGuard<'static>>);
 
     impl criterion::profiler::Profiler for Profiler {
         fn start_profiling(&mut self, _id: &str, _directory: &Path) {
