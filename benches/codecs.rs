@@ -1,5 +1,7 @@
 //! Both codecs on 1080p frames of the bundled clip, on one thread and on all.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on should stop")]
+
 mod common;
 
 use auralink::codec::jpeg::{JpegConfig, JpegEncoder};

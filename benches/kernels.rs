@@ -1,5 +1,7 @@
 //! Kernels on 1080p, and the codecs that are made of them, at each SIMD level of this CPU and on one thread.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on should stop")]
+
 mod common;
 
 use auralink::codec::jpeg::{JpegConfig, JpegEncoder};

@@ -3,6 +3,8 @@
 //! `round_trip` is a frame at a time, `own_overhead` the part of it that isn't decoding, resizing, encoding or measuring (so:
 //! gRPC, copies, queues, and waking threads), `pipelined` the time a frame takes with four in flight.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on should stop")]
+
 mod common;
 
 use std::time::{Duration, Instant};

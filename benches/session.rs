@@ -1,5 +1,7 @@
 //! A frame through a session: plan, resize, codec, promise and statistics; 1080p I420.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on should stop")]
+
 mod common;
 
 use std::time::Duration;
