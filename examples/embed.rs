@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for frame_number in 0..3 * FPS {
         let now = Duration::from_millis(1000 * frame_number / FPS);
         if frame_number == 2 * FPS {
-            session.feedback(Feedback::Network(NetworkConditions::new(1_500.0, 120.0, 1.0, 30.0)?))?;
+            session.feedback(Feedback::Network(NetworkConditions::new(1_500.0, 120.0, 1.0, 30.0)?), now)?;
         }
         draw(frame_number, &mut pixels);
         let stamp = Stamp { frame_number, timestamp_us: now.as_micros() as u64 };

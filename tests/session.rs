@@ -186,7 +186,9 @@ fn a_frame_that_took_too_long_says_so() {
 fn the_network_can_change_and_a_smaller_picture_comes() {
     let mut session = engine().session(config(640, 360)).unwrap();
     let wide = run(&mut session, 0, 3);
-    session.feedback(Feedback::Network(NetworkConditions::new(800.0, 40.0, 1.0, 5.0).unwrap())).unwrap();
+    session
+        .feedback(Feedback::Network(NetworkConditions::new(800.0, 40.0, 1.0, 5.0).unwrap()), Duration::ZERO)
+        .unwrap();
     let narrow = run(&mut session, 3, 20);
     let last = narrow.packets.values().last().unwrap().0;
     assert!(last.width < 640 && last.compressed_bytes < wide.packets[&2].0.compressed_bytes, "{last:?}");
@@ -206,7 +208,7 @@ fn lossless_sessions_predict_from_the_frame_before_and_start_again_when_asked() 
     let mut answers = Answers::default();
     for number in 0..4 {
         if number == 3 {
-            session.feedback(Feedback::Keyframe).unwrap();
+            session.feedback(Feedback::Keyframe, Duration::ZERO).unwrap();
         }
         session.push(Stamp { frame_number: number, timestamp_us: 0 }, &still.as_frame(), Duration::ZERO).unwrap();
         answers.drain(&mut session, Duration::ZERO);
@@ -236,7 +238,7 @@ fn bad_frames_are_refused_and_the_session_goes_on() {
     assert_eq!(session.push(stamp(6), &rgb, Duration::ZERO).unwrap_err().field(), "format");
     assert_eq!(session.push(stamp(5), &good.as_frame(), Duration::ZERO).unwrap_err().field(), "frame_number");
     let changes = Changes { fps: Some(f64::NAN), ..Changes::default() };
-    assert_eq!(session.feedback(Feedback::Reconfigure(changes)).unwrap_err().field(), "fps");
+    assert_eq!(session.feedback(Feedback::Reconfigure(changes), Duration::ZERO).unwrap_err().field(), "fps");
     session.push(stamp(6), &good.as_frame(), Duration::ZERO).unwrap();
     let mut answers = Answers::default();
     answers.drain(&mut session, Duration::ZERO);

@@ -93,8 +93,8 @@ impl Server {
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         config.validate()?;
         let compute = Compute::new(config.threads).map_err(|error| ServeError::start("the compute pool", &error))?;
-        let mut coder = compute.engine().coder();
-        let tested = compute.run(move |_| selftest::run(&mut coder)).await;
+        let engine = compute.engine().clone();
+        let tested = compute.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
         let self_test = tested.unwrap_or_else(|refusal| Err(refusal.message));
         if let Err(error) = &self_test {
             tracing::error!(error, "the self-test failed: the server won't be ready");

@@ -178,7 +178,7 @@ impl Session {
     ///
     /// # Errors
     /// A change out of its range; the session is then as it was.
-    pub fn feedback(&mut self, feedback: Feedback) -> Result<()> {
+    pub fn feedback(&mut self, feedback: Feedback, now: Duration) -> Result<()> {
         match feedback {
             Feedback::Ack { frame_number } => {
                 if self.last_number.is_some_and(|last| frame_number <= last) {
@@ -187,7 +187,9 @@ impl Session {
             }
             Feedback::Network(network) => {
                 self.config.network = Some(network);
-                self.link.declare(network);
+                self.link.declare(network, now);
+                // How many frames are shed was decided for the network before.
+                self.until_coded = 0;
             }
             Feedback::Keyframe => self.keyframe_wanted = true,
             Feedback::Reconfigure(changes) => self.config = changes.apply(&self.config)?,

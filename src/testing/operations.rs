@@ -133,7 +133,7 @@ impl Run {
 
     fn tell(&mut self, feedback: Feedback) {
         let before = *self.session.config();
-        if self.session.feedback(feedback).is_err() {
+        if self.session.feedback(feedback, self.now).is_err() {
             assert_eq!(*self.session.config(), before, "a refused change changed something");
         }
         assert!(self.session.config().validate().is_ok());

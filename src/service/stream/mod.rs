@@ -392,7 +392,7 @@ impl Stream {
         for (feedback, asked_by) in std::mem::take(&mut self.feedback) {
             let mut plan = None;
             if let Home::Here(session) = &mut self.home {
-                if let Err(error) = session.feedback(feedback) {
+                if let Err(error) = session.feedback(feedback, self.begun.elapsed()) {
                     tracing::error!(%error, "feedback that was checked has been refused");
                 }
                 plan = Some(session.plan());
