@@ -1,5 +1,7 @@
 //! Once warm, a session takes no memory from the allocator: not on the caller's thread, not in the pool.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
+
 use std::alloc::System;
 use std::sync::Arc;
 use std::time::Duration;
