@@ -162,6 +162,25 @@ fn a_floor_the_reduction_cant_hold_wins_and_is_told() {
 }
 
 #[test]
+fn frames_that_are_not_measured_keep_the_floor_that_was_learned() {
+    let wanted = SessionConfig {
+        target_reduction: Some(0.95),
+        min_quality: Some(0.98),
+        max_latency_ms: 100,
+        ..config(320, 180)
+    };
+    let mut session = engine().session(wanted).unwrap();
+    let answers = run(&mut session, 0, 29);
+    let probed = answers.packets[&0].0.quality;
+    assert_eq!(answers.packets.values().filter(|(info, _)| info.ssim.is_some()).count(), 1);
+    for (info, _) in answers.packets.values() {
+        // A step lower at most: where the probe was well over the floor, the next frame may be a little coarser.
+        assert!(info.quality + 1 >= probed, "{info:?}");
+        assert_eq!(info.fallback, Some(Fallback::QualityFloor));
+    }
+}
+
+#[test]
 fn a_link_too_thin_for_the_floor_is_told_as_budget() {
     let network = Some(NetworkConditions::new(200.0, 40.0, 0.0, 0.0).unwrap());
     let wanted = SessionConfig { network, min_quality: Some(0.99), measure_quality: true, ..config(640, 360) };

@@ -42,7 +42,8 @@ impl Promise {
         self.late = late;
     }
 
-    /// Codes `frame` as planned, at a higher quality where the floor needs it.
+    /// Codes `frame` as planned, at a higher quality where the floor needs it: over the reduction promised if need be, never
+    /// over what the link carries.
     pub(crate) fn keep(
         &mut self,
         coder: &mut Coder,
@@ -51,19 +52,44 @@ impl Promise {
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Kept> {
+        let link_limits = matches!(plan.reason, Reason::LinkLimits { .. });
+        let floor_rules = !link_limits && self.floor_quality >= plan.quality;
         let mut order = Order {
             codec: plan.codec,
             quality: plan.quality.max(self.floor_quality),
             subsampling: config.subsampling,
             optimise: false,
-            max_bytes: plan.budget_bytes.map(|budget| budget as usize),
+            max_bytes: plan.budget_bytes.filter(|_| !floor_rules).map(|budget| budget as usize),
             temporal: true,
             keyframe: plan.keyframe,
             measure: config.measure_quality || self.probe_due(),
         };
         let mut kept = self.code_somehow(coder, frame, &mut order, out)?;
-        if plan.codec == Codec::Jpeg && kept.codec == Codec::Jpeg {
-            self.keep_floor(coder, config, plan, frame, order, &mut kept, out)?;
+        if plan.codec != Codec::Jpeg || kept.codec != Codec::Jpeg {
+            return Ok(kept);
+        }
+        if !link_limits && kept.coded.quality < self.floor_quality {
+            kept.code_finer(coder, frame, &mut order, self.floor_quality, out)?;
+        }
+        let floor = config.floor();
+        let mut passes = if self.late { 0 } else { MAX_FLOOR_PASSES };
+        while let Some(measured) = kept.coded.measured.filter(|measured| measured.ssim < floor) {
+            let finer = finer(kept.coded.quality, measured.ssim, floor);
+            if link_limits || passes == 0 || finer == kept.coded.quality {
+                kept.fallback = kept.fallback.or(Some(Fallback::Budget));
+                return Ok(kept);
+            }
+            passes -= 1;
+            kept.code_finer(coder, frame, &mut order, finer, out)?;
+            self.floor_quality = finer;
+        }
+        let allowed = (1.0 - config.reduction()) * frame.raw_bytes() as f64;
+        if kept.coded.bytes as f64 > allowed && kept.fallback.is_none() {
+            kept.fallback = Some(Fallback::QualityFloor);
+        }
+        // Content changes: what it needed once it may not need for long.
+        if kept.coded.measured.is_some_and(|measured| measured.ssim > floor + (1.0 - floor) * 0.2) {
+            self.floor_quality = self.floor_quality.saturating_sub(1);
         }
         Ok(kept)
     }
@@ -87,49 +113,6 @@ impl Promise {
         Ok(Kept { codec: order.codec, coded, encode_us: encode, measure_us: measure, fallback })
     }
 
-    /// Codes again, finer, while the picture is under its floor: over the reduction promised if need be, never over what
-    /// the link carries.
-    #[expect(clippy::too_many_arguments, reason = "one frame's whole context, used once")]
-    fn keep_floor(
-        &mut self,
-        coder: &mut Coder,
-        config: &SessionConfig,
-        plan: &Plan,
-        frame: &Frame<'_>,
-        mut order: Order,
-        kept: &mut Kept,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        let floor = config.floor();
-        let allowed = ((1.0 - config.reduction()) * frame.raw_bytes() as f64) as usize;
-        let link_limits = matches!(plan.reason, Reason::LinkLimits { .. });
-        let mut passes = if self.late { 0 } else { MAX_FLOOR_PASSES };
-        while let Some(measured) = kept.coded.measured.filter(|m| m.ssim < floor) {
-            let finer = finer(kept.coded.quality, measured.ssim, floor);
-            if link_limits || passes == 0 || finer == kept.coded.quality {
-                kept.fallback = kept.fallback.or(Some(Fallback::Budget));
-                return Ok(());
-            }
-            passes -= 1;
-            order.quality = finer;
-            order.max_bytes = None;
-            out.clear();
-            kept.coded = coder.code(frame, &order, out)?;
-            let [encode, measure] = kept.coded.times.map(micros);
-            kept.encode_us += encode;
-            kept.measure_us += measure;
-            self.floor_quality = finer;
-        }
-        if kept.coded.bytes > allowed && kept.fallback.is_none() {
-            kept.fallback = Some(Fallback::QualityFloor);
-        }
-        // Content changes: what it needed once it may not need for long.
-        if order.measure && kept.coded.measured.is_some_and(|m| m.ssim > floor + (1.0 - floor) * 0.2) {
-            self.floor_quality = self.floor_quality.saturating_sub(1);
-        }
-        Ok(())
-    }
-
     fn probe_due(&mut self) -> bool {
         if self.late {
             return false;
@@ -137,6 +120,26 @@ impl Promise {
         let due = self.until_probe == 0;
         self.until_probe = if due { PROBE_INTERVAL - 1 } else { self.until_probe - 1 };
         due
+    }
+}
+
+impl Kept {
+    /// Codes again at a higher quality, whatever it takes.
+    fn code_finer(
+        &mut self,
+        coder: &mut Coder,
+        frame: &Frame<'_>,
+        order: &mut Order,
+        quality: u8,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        (order.quality, order.max_bytes) = (quality, None);
+        out.clear();
+        self.coded = coder.code(frame, order, out)?;
+        let [encode, measure] = self.coded.times.map(micros);
+        self.encode_us += encode;
+        self.measure_us += measure;
+        Ok(())
     }
 }
 
