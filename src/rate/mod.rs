@@ -8,6 +8,5 @@ mod planner;
 
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
 pub use mode::Mode;
-pub(crate) use model::bytes as usual_bytes;
 pub use plan::{Plan, Reason, Scale};
 pub use planner::{Goal, Hints};

@@ -3,6 +3,8 @@
 
 /// Pixels coded in a millisecond by one core, a careful figure for the plan's latency.
 pub(crate) const PIXELS_PER_MS: f64 = 250_000.0;
+/// Bytes of a JPEG before its first coefficient, tables included: most of a tiny picture.
+pub(crate) const JPEG_HEADER_BYTES: f64 = 620.0;
 /// Bytes of a lossless packet as a fraction of the raw frame, for pictures from cameras.
 pub(crate) const LOSSLESS_RATIO: f64 = 0.5;
 
@@ -19,8 +21,8 @@ const USUAL: [(f64, f64, f64); 9] = [
     (100.0, 3.46, 0.999),
 ];
 
-/// Bytes of a packet of `pixels` at `quality`; grows with both.
-pub(crate) fn bytes(pixels: f64, quality: u8) -> f64 {
+/// Bytes of the coefficients of `pixels` at `quality`; grows with both.
+pub(crate) fn coefficient_bytes(pixels: f64, quality: u8) -> f64 {
     pixels * interpolate(quality, |row| row.1) / 8.0
 }
 
@@ -44,9 +46,9 @@ mod tests {
     #[test]
     fn bytes_and_ssim_grow_with_quality() {
         for quality in 1..100 {
-            assert!(bytes(1e6, quality) < bytes(1e6, quality + 1));
+            assert!(coefficient_bytes(1e6, quality) < coefficient_bytes(1e6, quality + 1));
             assert!(ssim(quality) < ssim(quality + 1));
         }
-        assert_eq!(bytes(8.0, 75), 0.75);
+        assert_eq!(coefficient_bytes(8.0, 75), 0.75);
     }
 }

@@ -125,10 +125,17 @@ impl Goal {
         plan.reason = Reason::LinkLimits { goodput_kbps, budget_bytes: budget as u32 };
     }
 
+    /// What a packet that took `bytes` says of its content: the next [`Goal::complexity`], following slowly.
+    pub fn learn(complexity: f64, pixels: f64, quality: u8, bytes: usize) -> f64 {
+        let coefficients = (bytes as f64 - model::JPEG_HEADER_BYTES).max(1.0);
+        let seen = (coefficients / model::coefficient_bytes(pixels, quality)).clamp(0.05, 20.0);
+        complexity + 0.25 * (seen - complexity)
+    }
+
     /// Bytes a packet of this quality and scale is expected to take.
     fn predicted(&self, quality: u8, scale: Scale) -> f64 {
         let pixels = f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height));
-        model::bytes(pixels, quality) * self.complexity
+        model::JPEG_HEADER_BYTES + model::coefficient_bytes(pixels, quality) * self.complexity
     }
 
     /// The highest quality up to `ceiling` expected to fit.
@@ -191,6 +198,15 @@ mod tests {
             up < down
         });
         assert!(flickers.is_some(), "coming from below and from above must differ somewhere");
+    }
+
+    #[test]
+    fn what_packets_took_is_followed() {
+        let pixels = 1280.0 * 720.0;
+        let twice = 2.0 * model::coefficient_bytes(pixels, 60) + model::JPEG_HEADER_BYTES;
+        let learned = (0..20).fold(1.0, |complexity, _| Goal::learn(complexity, pixels, 60, twice as usize));
+        assert!((learned - 2.0).abs() < 0.01, "{learned}");
+        assert!(Goal::learn(1.0, pixels, 60, 0) > 0.0);
     }
 
     #[test]

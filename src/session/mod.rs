@@ -45,7 +45,7 @@ pub use stats::{Recent, Stats};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
-use crate::rate::{NetworkConditions, Plan, Scale, usual_bytes};
+use crate::rate::{Goal, NetworkConditions, Plan, Scale};
 use crate::resize::Resizer;
 use link::Link;
 use promise::Promise;
@@ -206,7 +206,7 @@ impl Session {
 
     /// The plan of the next frame, as things are.
     pub fn plan(&self) -> Plan {
-        let goal = crate::rate::Goal {
+        let goal = Goal {
             codec: self.config.codec,
             width: self.config.width,
             height: self.config.height,
@@ -317,9 +317,8 @@ impl Session {
     /// Corrects the byte model by what this content took.
     fn learn(&mut self, info: &PacketInfo) {
         if info.codec == Codec::Jpeg {
-            let usual = usual_bytes(f64::from(info.width) * f64::from(info.height), info.quality);
-            let seen = (info.compressed_bytes as f64 / usual).clamp(0.05, 20.0);
-            self.complexity += 0.25 * (seen - self.complexity);
+            let pixels = f64::from(info.width) * f64::from(info.height);
+            self.complexity = Goal::learn(self.complexity, pixels, info.quality, info.compressed_bytes);
         }
     }
 }
