@@ -1,6 +1,7 @@
 //! The program itself: what it reads, writes, says, and ends with.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod skip;
 mod support;
 
 use std::fs;

@@ -2,6 +2,8 @@
 #![cfg(feature = "images")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod skip;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -36,7 +38,7 @@ fn round_trip(frame: &Frame<'_>) -> FrameBuf {
 fn files(test: &str, folder: &str) -> Vec<PathBuf> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(folder);
     if !root.exists() {
-        eprintln!("SKIPPED: {test}: {} is absent", root.display());
+        skip::say(format_args!("{test}: {} is absent", root.display()));
         return Vec::new();
     }
     let (mut folders, mut files) = (vec![root], Vec::new());
@@ -210,7 +212,7 @@ fn no_file_panics_hangs_or_takes_much_memory() {
     eprintln!("{} decoded, {} refused; the decoder panicked on {guarded:?}", kinds[0], kinds[1]);
     match peak_bytes() {
         Some(peak) => assert!(peak < 256 * MIB, "{} MiB at the most", peak / MIB),
-        None => eprintln!("SKIPPED: the peak of memory is not told by this system"),
+        None => skip::say(format_args!("the peak of memory is not told by this system")),
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod jpeg_common;
+mod skip;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = spawned else {
-        eprintln!("SKIPPED: {program} is not installed");
+        skip::say(format_args!("{program} is not installed"));
         return None;
     };
     let mut stdin = child.stdin.take().unwrap();
@@ -79,7 +80,7 @@ fn has_libjpeg_turbo() -> bool {
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("libjpeg-turbo")
     });
     if !is_turbo {
-        eprintln!("SKIPPED: no cjpeg of libjpeg-turbo to compare with");
+        skip::say(format_args!("no cjpeg of libjpeg-turbo to compare with"));
     }
     is_turbo
 }
@@ -137,7 +138,7 @@ fn files_are_those_of_libjpeg_turbo() {
 fn photographs_are_coded_as_libjpeg_turbo_codes_them() {
     let images = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/images/kodak"));
     if !images.is_dir() {
-        eprintln!("SKIPPED: no photographs at {}", images.display());
+        skip::say(format_args!("no photographs at {}", images.display()));
         return;
     }
     if !has_libjpeg_turbo() {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail where tests may")]
 
+mod skip;
+
 use auralink::codec::lossless::{HEADER_BYTES, Header, LosslessConfig, LosslessDecoder, LosslessEncoder};
 use auralink::{ColorSpace, Frame, FrameBuf, Limits, Matrix, PixelFormat, Range, kernel};
 use proptest::prelude::*;
@@ -307,7 +309,7 @@ fn python_decodes_the_same_pixels() {
     use std::process::Command;
     let modules = Command::new("python3").args(["-c", "import numpy, zstandard"]).output();
     if !modules.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: python3 with numpy and zstandard isn't there");
+        skip::say(format_args!("python3 with numpy and zstandard isn't there"));
         return;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/python/decode_lossless.py");
@@ -366,7 +368,7 @@ mod images {
         let mut paths = Vec::new();
         pngs(Path::new(FOLDER), &mut paths);
         if paths.is_empty() {
-            eprintln!("SKIPPED: no images in {FOLDER}");
+            skip::say(format_args!("no images in {FOLDER}"));
             return;
         }
         let (mut encoder, mut decoder) = pair();
@@ -387,7 +389,7 @@ mod images {
         let mut paths = Vec::new();
         pngs(&Path::new(FOLDER).join("kodak"), &mut paths);
         if paths.is_empty() {
-            eprintln!("SKIPPED: no Kodak images in {FOLDER}");
+            skip::say(format_args!("no Kodak images in {FOLDER}"));
             return;
         }
         let (mut encoder, mut decoder) = pair();

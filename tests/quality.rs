@@ -1,6 +1,8 @@
 //! PSNR and SSIM against ffmpeg's filters and a plain reading of the formula, for any number of threads.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod skip;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -64,7 +66,7 @@ fn ffmpeg(test: &str, [a, b]: [&FrameBuf; 2]) -> Option<Vec<Quality>> {
         .stdout(Stdio::null())
         .status();
     if run.is_err() {
-        eprintln!("SKIPPED: {test}: ffmpeg is not installed");
+        skip::say(format_args!("{test}: ffmpeg is not installed"));
         return None;
     }
     assert!(run.unwrap().success());
@@ -121,7 +123,7 @@ fn ffmpeg_agrees_on_clips_it_compressed() {
     ] {
         let path = data.join(clip);
         if !path.exists() {
-            eprintln!("SKIPPED: {test}: {} is absent", path.display());
+            skip::say(format_args!("{test}: {} is absent", path.display()));
             continue;
         }
         let decode = |quality: &str| {
@@ -145,7 +147,7 @@ fn ffmpeg_agrees_on_clips_it_compressed() {
             Some(FrameBuf::new(PixelFormat::I420, width, height, probe).unwrap())
         };
         let (Some(fine), Some(coarse)) = (decode("1"), decode("12")) else {
-            eprintln!("SKIPPED: {test}: ffmpeg is not installed");
+            skip::say(format_args!("{test}: ffmpeg is not installed"));
             return;
         };
         let theirs = ffmpeg(test, [&fine, &coarse]).unwrap();

@@ -18,5 +18,6 @@ mod http;
 mod overhead;
 #[path = "service/sessions.rs"]
 mod sessions;
+mod skip;
 #[path = "service/streams.rs"]
 mod streams;

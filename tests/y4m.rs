@@ -1,6 +1,8 @@
 //! y4m: pieces of any size, hostile bytes, and ffmpeg on both sides.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod skip;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -46,7 +48,7 @@ fn ffmpeg(test: &str) -> bool {
     let found = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let found = found.is_ok_and(|status| status.success());
     if !found {
-        eprintln!("SKIPPED: {test}: ffmpeg is not installed");
+        skip::say(format_args!("{test}: ffmpeg is not installed"));
     }
     found
 }
@@ -291,7 +293,7 @@ fn every_clip_of_the_data_folder_is_read() {
     let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"));
     let script = data.join("to-y4m.sh");
     if !script.exists() {
-        eprintln!("SKIPPED: every_clip_of_the_data_folder_is_read: {} is absent", data.display());
+        skip::say(format_args!("every_clip_of_the_data_folder_is_read: {} is absent", data.display()));
         return;
     }
     if !ffmpeg("every_clip_of_the_data_folder_is_read") {

@@ -169,7 +169,7 @@ pub(crate) fn pictures(bytes: &[u8]) -> usize {
 pub(crate) fn data(name: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(name);
     if !path.is_dir() {
-        eprintln!("SKIPPED: {} isn't there", path.display());
+        crate::skip::say(format_args!("{} isn't there", path.display()));
         return None;
     }
     Some(path)
@@ -186,7 +186,7 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 pub(crate) fn have(program: &str) -> bool {
     let found = Command::new(program).arg("-version").stdin(Stdio::null()).output().is_ok();
     if !found {
-        eprintln!("SKIPPED: {program} isn't installed");
+        crate::skip::say(format_args!("{program} isn't installed"));
     }
     found
 }

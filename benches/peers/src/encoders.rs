@@ -31,19 +31,12 @@ pub fn all(quality: u8) -> Vec<(String, Make)> {
     add("**auralink JPEG** 4:2:0", Box::new(move || Ok(Box::new(OurJpeg::new(ours)?))));
     #[cfg(feature = "turbojpeg")]
     add("libjpeg-turbo 4:2:0", Box::new(move || Ok(Box::new(Turbo::new(quality)?))));
-    add(
-        "jpeg-encoder 4:2:0 (SIMD)",
-        Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, optimise: false, out: Vec::new() }))),
-    );
+    add("jpeg-encoder 4:2:0 (SIMD)", Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, out: Vec::new() }))));
     add("image JPEG", Box::new(move || Ok(Box::new(ImageJpeg(quality, Vec::new())))));
     let optimised = JpegConfig { optimise: true, ..ours };
     add("**auralink JPEG** 4:2:0, optimised tables", Box::new(move || Ok(Box::new(OurJpeg::new(optimised)?))));
     #[cfg(feature = "turbojpeg")]
     add("libjpeg-turbo 4:2:0, optimised tables", Box::new(move || Ok(Box::new(Turbo::new(quality)?.optimised()?))));
-    add(
-        "jpeg-encoder 4:2:0 (SIMD), optimised tables",
-        Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, optimise: true, out: Vec::new() }))),
-    );
     add("**auralink lossless**", Box::new(|| Ok(Box::new(OurLossless::new()?))));
     add("PNG (image, fast)", Box::new(|| Ok(Box::new(Png(Vec::new())))));
     add("QOI", Box::new(|| Ok(Box::new(Qoi(Vec::new())))));
@@ -139,7 +132,6 @@ impl Encoder for Turbo {
 
 struct JpegEncoderCrate {
     quality: u8,
-    optimise: bool,
     out: Vec<u8>,
 }
 
@@ -148,7 +140,6 @@ impl Encoder for JpegEncoderCrate {
         self.out.clear();
         let mut encoder = jpeg_encoder::Encoder::new(&mut self.out, self.quality);
         encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
-        encoder.set_optimized_huffman_tables(self.optimise);
         let (width, height) = (u16::try_from(picture.width)?, u16::try_from(picture.height)?);
         encoder.encode(picture.rgb(), width, height, jpeg_encoder::ColorType::Rgb)?;
         Ok(&self.out)
