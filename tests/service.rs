@@ -14,8 +14,6 @@ mod health;
 mod hostile;
 #[path = "service/http.rs"]
 mod http;
-#[path = "service/overhead.rs"]
-mod overhead;
 #[path = "service/sessions.rs"]
 mod sessions;
 mod skip;
