@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
+pub mod h264;
 pub mod jpeg;
 pub mod lossless;
 

@@ -15,6 +15,7 @@ mod color_avx512;
 pub mod convert;
 pub mod dct;
 pub(crate) mod diff;
+pub(crate) mod h264;
 pub mod metric;
 pub(crate) mod predict;
 pub mod quantise;
