@@ -1,6 +1,7 @@
 //! Kernels of the H.264 encoder: distances, transforms, prediction, interpolation and deblocking of macroblocks.
 //!
 //! Chroma of a 4:2:0 macroblock is held interleaved, Cb and Cr in turn, so that its rows are as wide as luma's.
+#![allow(dead_code, reason = "grows stage by stage")]
 
 /// Luma of a macroblock, row by row.
 pub(crate) type Luma = [[u8; 16]; 16];
@@ -8,3 +9,28 @@ pub(crate) type Luma = [[u8; 16]; 16];
 pub(crate) type Chroma = [[u8; 16]; 8];
 /// A 4x4 position's residuals or coefficients (index 4 * y + x) of `N` blocks side by side.
 pub(crate) type Planes<const N: usize> = [[i16; N]; 16];
+
+pub(crate) mod copy;
+pub(crate) mod deblock;
+mod deblock_tables;
+pub(crate) mod interpolate;
+pub(crate) mod sad;
+pub(crate) mod satd;
+
+/// Random bytes for tests: noise, or with `contrast` below 255 noise around a level, as pictures have it.
+#[cfg(test)]
+fn noise(count: usize, seed: u32, contrast: u8) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let level = (seed.wrapping_mul(97) >> 2) as u8;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let sample = (state >> 24) as u8;
+        match contrast {
+            255 => sample,
+            // Extremes only.
+            0 => 255 * (sample >> 7),
+            _ => level.saturating_add(sample % contrast),
+        }
+    };
+    (0..count).map(next).collect()
+}

@@ -1,0 +1,78 @@
+//! Macroblocks in and out of planes.
+//!
+//! Planes are sliced once, to the extent of the block; all functions panic where it doesn't lie in the plane.
+
+use fearless_simd::Simd;
+
+use super::{Chroma, Luma};
+
+/// Copies `N` rows of 16 bytes, `stride` apart, from `plane[at]` on.
+#[inline(always)]
+fn load<const N: usize>(plane: &[u8], at: usize, stride: usize) -> [[u8; 16]; N] {
+    let mut block = [[0; 16]; N];
+    let samples = &plane[at..][..(N - 1) * stride + 16];
+    for (y, row) in block.iter_mut().enumerate() {
+        row.copy_from_slice(&samples[y * stride..][..16]);
+    }
+    block
+}
+
+/// The inverse of [`load`].
+#[inline(always)]
+fn store<const N: usize>(plane: &mut [u8], at: usize, stride: usize, block: &[[u8; 16]; N]) {
+    let samples = &mut plane[at..][..(N - 1) * stride + 16];
+    for (y, row) in block.iter().enumerate() {
+        samples[y * stride..][..16].copy_from_slice(row);
+    }
+}
+
+/// The macroblock whose first luma sample is `plane[at]`.
+#[inline(always)]
+pub(crate) fn load_luma<S: Simd>(_simd: S, plane: &[u8], at: usize, stride: usize) -> Luma {
+    load(plane, at, stride)
+}
+
+/// The macroblock whose first pair of chroma samples is at `plane[at]`; `stride` in bytes.
+#[inline(always)]
+pub(crate) fn load_chroma<S: Simd>(_simd: S, plane: &[u8], at: usize, stride: usize) -> Chroma {
+    load(plane, at, stride)
+}
+
+/// Puts luma of a macroblock at `plane[at]`.
+#[inline(always)]
+pub(crate) fn store_luma<S: Simd>(_simd: S, plane: &mut [u8], at: usize, stride: usize, block: &Luma) {
+    store(plane, at, stride, block);
+}
+
+/// Puts pairs of chroma samples of a macroblock at `plane[at]`; `stride` in bytes.
+#[inline(always)]
+pub(crate) fn store_chroma<S: Simd>(_simd: S, plane: &mut [u8], at: usize, stride: usize, block: &Chroma) {
+    store(plane, at, stride, block);
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::{Level, dispatch};
+
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_loaded_and_nothing_else_changes() {
+        let plane: Vec<u8> = (0..40 * 40).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
+        let mut copy = vec![0; plane.len()];
+        dispatch!(Level::new(), simd => {
+            let luma = load_luma(simd, &plane, 5 * 40 + 3, 40);
+            let chroma = load_chroma(simd, &plane, 2 * 40 + 6, 40);
+            assert_eq!((luma[15][15], chroma[7][15]), (plane[20 * 40 + 18], plane[9 * 40 + 21]));
+            store_luma(simd, &mut copy, 7 * 40 + 4, 40, &luma);
+            for (i, &sample) in copy.iter().enumerate() {
+                let (x, y) = (i % 40, i / 40);
+                let is_inside = (4..20).contains(&x) && (7..23).contains(&y);
+                assert_eq!(sample, if is_inside { luma[y - 7][x - 4] } else { 0 });
+            }
+            store_chroma(simd, &mut copy, 24 * 40 + 8, 40, &chroma);
+            assert_eq!(load_chroma(simd, &copy, 24 * 40 + 8, 40), chroma);
+            assert_eq!(load_luma(simd, &copy, 7 * 40 + 4, 40), luma);
+        });
+    }
+}

@@ -1,0 +1,327 @@
+//! Motion compensated prediction: quarter samples of luma and eighth samples of chroma (ITU-T H.264 8.4.2.2).
+//!
+//! Reference planes extend far enough beyond the picture for every vector; functions panic where they don't.
+
+use fearless_simd::Simd;
+use fearless_simd_macros::simd;
+
+use super::Luma;
+
+/// The two half samples (8-12) whose mean is the luma sample at a quarter sample position: neighbours in the row or column,
+/// or where both coordinates are odd, the two half samples at the ends of the diagonal. Where both are even the position is
+/// a half sample itself. Coordinates are in quarter samples, from the full sample G of figure 8-4.
+#[inline(always)]
+const fn halves(x: i32, y: i32) -> [[i32; 2]; 2] {
+    match (x & 1, y & 1) {
+        (0, 0) => [[x, y]; 2],
+        (1, 0) => [[x - 1, y], [x + 1, y]],
+        (0, _) => [[x, y - 1], [x, y + 1]],
+        _ => [[(x & !3) + 2, (y + 1) & !3], [(x + 1) & !3, (y & !3) + 2]],
+    }
+}
+
+/// `at` moved by full samples.
+#[inline(always)]
+fn moved(at: usize, stride: usize, x: i32, y: i32) -> usize {
+    at.wrapping_add_signed(y as isize * stride as isize + x as isize)
+}
+
+/// The filter of half samples (8-241): neighbours on both sides weigh 20, -5 and 1.
+#[inline(always)]
+fn six_tap(s: [i32; 6]) -> i32 {
+    s[0] - 5 * s[1] + 20 * s[2] + 20 * s[3] - 5 * s[4] + s[5]
+}
+
+#[inline(always)]
+fn clip(value: i32) -> u8 {
+    value.clamp(0, 255) as u8
+}
+
+/// A `W`x`H` block of half samples; `samples[origin]` is its first sample's full sample, up and to the left.
+#[inline(always)]
+fn half_block<const W: usize, const H: usize>(
+    samples: &[u8],
+    stride: usize,
+    origin: usize,
+    is_half: [bool; 2],
+    out: &mut [u8],
+    out_stride: usize,
+) {
+    let out = &mut out[..(H - 1) * out_stride + W];
+    let full = |x: usize, y: usize| i32::from(samples[origin + y * stride + x - 2 * stride - 2]);
+    for y in 0..H {
+        for x in 0..W {
+            out[y * out_stride + x] = match is_half {
+                [false, false] => full(x + 2, y + 2) as u8,
+                [true, false] => clip((six_tap(std::array::from_fn(|i| full(x + i, y + 2))) + 16) >> 5),
+                [false, true] => clip((six_tap(std::array::from_fn(|i| full(x + 2, y + i))) + 16) >> 5),
+                [true, true] => {
+                    let column = |x: usize| six_tap(std::array::from_fn(|i| full(x, y + i)));
+                    clip((six_tap(std::array::from_fn(|i| column(x + i))) + 512) >> 10)
+                }
+            };
+        }
+    }
+}
+
+/// Replaces `out` by its rounded mean with `other`.
+#[inline(always)]
+fn average<const W: usize, const H: usize>(out: &mut [u8], out_stride: usize, other: &[u8], stride: usize) {
+    let (out, other) = (&mut out[..(H - 1) * out_stride + W], &other[..(H - 1) * stride + W]);
+    for y in 0..H {
+        for x in 0..W {
+            let sum = u16::from(out[y * out_stride + x]) + u16::from(other[y * stride + x]);
+            out[y * out_stride + x] = sum.div_ceil(2) as u8;
+        }
+    }
+}
+
+/// Predicts a `W`x`H` block of luma displaced by a vector in quarter samples. `plane[at]` is the reference sample at the
+/// block's own position.
+#[simd]
+#[expect(clippy::too_many_arguments, reason = "a plane, a vector and a place for the result")]
+pub(crate) fn luma_block<S: Simd, const W: usize, const H: usize>(
+    _simd: S,
+    plane: &[u8],
+    stride: usize,
+    at: usize,
+    x_quarter: i32,
+    y_quarter: i32,
+    out: &mut [u8],
+    out_stride: usize,
+) {
+    let [first, second] = halves(x_quarter, y_quarter);
+    let half = |[x, y]: [i32; 2], out: &mut [u8], out_stride: usize| {
+        let origin = moved(at, stride, x >> 2, y >> 2);
+        half_block::<W, H>(plane, stride, origin, [x & 2 != 0, y & 2 != 0], out, out_stride);
+    };
+    half(first, out, out_stride);
+    if second != first {
+        let mut other = [0; 256];
+        half(second, &mut other, W);
+        average::<W, H>(out, out_stride, &other, W);
+    }
+}
+
+/// Predicts a `W`x`H` block of chroma pairs displaced by a luma vector in quarter luma samples, which are eighths of chroma
+/// samples (8.4.2.2.2). The plane is interleaved; `plane[at]` is the Cb sample at the block's own position, and strides are in
+/// bytes.
+#[simd]
+#[expect(clippy::too_many_arguments, reason = "a plane, a vector and a place for the result")]
+pub(crate) fn chroma_block<S: Simd, const W: usize, const H: usize>(
+    _simd: S,
+    plane: &[u8],
+    stride: usize,
+    at: usize,
+    x_quarter: i32,
+    y_quarter: i32,
+    out: &mut [u8],
+    out_stride: usize,
+) {
+    let samples = &plane[moved(at, stride, 2 * (x_quarter >> 3), y_quarter >> 3)..];
+    let (x_part, y_part) = ((x_quarter & 7) as u16, (y_quarter & 7) as u16);
+    let out = &mut out[..(H - 1) * out_stride + 2 * W];
+    for y in 0..H {
+        let (above, below) = (&samples[y * stride..][..2 * W + 2], &samples[(y + 1) * stride..][..2 * W + 2]);
+        for x in 0..2 * W {
+            let across = |row: &[u8]| (8 - x_part) * u16::from(row[x]) + x_part * u16::from(row[x + 2]);
+            out[y * out_stride + x] = (((8 - y_part) * across(above) + y_part * across(below) + 32) >> 6) as u8;
+        }
+    }
+}
+
+/// From one row of [`HalfSamples`] to the next.
+pub(crate) const HALF_STRIDE: usize = 32;
+/// Rows of each of its planes.
+const HALF_ROWS: usize = 18;
+/// The block's first sample in each of its planes.
+const HALF_ORIGIN: usize = HALF_STRIDE + 1;
+
+/// The full and half samples in and around a 16x16 block of a reference, from which all positions less than a full sample
+/// away are at most one mean away.
+#[derive(Clone, Debug)]
+pub(crate) struct HalfSamples {
+    /// By `2 * y + x` of the position's half samples: G, b, h, j of figure 8-4. A plane begins one sample up and left.
+    planes: [[u8; HALF_STRIDE * HALF_ROWS]; 4],
+}
+
+impl HalfSamples {
+    /// Planes to be filled.
+    pub(crate) const fn new() -> Self {
+        Self { planes: [[0; HALF_STRIDE * HALF_ROWS]; 4] }
+    }
+
+    /// Fills all planes around the 16x16 block that begins at `plane[at]`.
+    #[simd]
+    pub(crate) fn compute<S: Simd>(&mut self, _simd: S, plane: &[u8], stride: usize, at: usize) {
+        let origin = at - stride - 1;
+        let [full, across, down, centre] = &mut self.planes;
+        half_block::<18, 18>(plane, stride, origin, [false, false], full, HALF_STRIDE);
+        half_block::<17, 18>(plane, stride, origin, [true, false], across, HALF_STRIDE);
+        half_block::<18, 17>(plane, stride, origin, [false, true], down, HALF_STRIDE);
+        half_block::<17, 17>(plane, stride, origin, [true, true], centre, HALF_STRIDE);
+    }
+
+    /// The half sample plane of a position in quarter samples, both even, from the sample on that lies over the block's first;
+    /// its rows are [`HALF_STRIDE`] apart.
+    #[inline(always)]
+    pub(crate) fn half(&self, x: i32, y: i32) -> &[u8] {
+        let plane = &self.planes[(y & 2) as usize | (x & 2) as usize >> 1];
+        &plane[moved(HALF_ORIGIN, HALF_STRIDE, x >> 2, y >> 2)..]
+    }
+
+    /// Predicts the block displaced by -3..=3 quarter samples: what [`luma_block`] gives.
+    #[inline(always)]
+    pub(crate) fn predict<S: Simd>(&self, _simd: S, dx: i32, dy: i32, out: &mut Luma) {
+        let [first, second] = halves(dx, dy).map(|[x, y]| &self.half(x, y)[..15 * HALF_STRIDE + 16]);
+        for (y, out) in out.iter_mut().enumerate() {
+            let (first, second) = (&first[y * HALF_STRIDE..][..16], &second[y * HALF_STRIDE..][..16]);
+            for (x, out) in out.iter_mut().enumerate() {
+                *out = (u16::from(first[x]) + u16::from(second[x])).div_ceil(2) as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::{Level, dispatch};
+
+    use super::*;
+    use crate::kernel::each_level;
+    use crate::kernel::h264::noise;
+
+    const STRIDE: usize = 57;
+    const AT: usize = 12 * STRIDE + 14;
+
+    /// 8.4.2.2.1 sample by sample, in the names of figure 8-4; `at` is G.
+    fn naive_luma(plane: &[u8], at: usize, x_frac: i32, y_frac: i32) -> u8 {
+        let s = |x: i32, y: i32| i32::from(plane[moved(at, STRIDE, x, y)]);
+        let tap = |s: [i32; 6]| s[0] - 5 * s[1] + 20 * s[2] + 20 * s[3] - 5 * s[4] + s[5];
+        let b1 = |y: i32| tap([s(-2, y), s(-1, y), s(0, y), s(1, y), s(2, y), s(3, y)]);
+        let h1 = |x: i32| tap([s(x, -2), s(x, -1), s(x, 0), s(x, 1), s(x, 2), s(x, 3)]);
+        let clip = |v: i32| v.clamp(0, 255);
+        let half = |v: i32| clip((v + 16) >> 5);
+        let (g, hh, m_full) = (s(0, 0), s(1, 0), s(0, 1));
+        let (b, s_, h, m) = (half(b1(0)), half(b1(1)), half(h1(0)), half(h1(1)));
+        let j = clip((tap([b1(-2), b1(-1), b1(0), b1(1), b1(2), b1(3)]) + 512) >> 10);
+        let mean = |a: i32, b: i32| (a + b + 1) >> 1;
+        let value = match (x_frac, y_frac) {
+            (0, 0) => g,
+            (0, 1) => mean(g, h),
+            (0, 2) => h,
+            (0, 3) => mean(h, m_full),
+            (1, 0) => mean(g, b),
+            (1, 1) => mean(b, h),
+            (1, 2) => mean(h, j),
+            (1, 3) => mean(h, s_),
+            (2, 0) => b,
+            (2, 1) => mean(b, j),
+            (2, 2) => j,
+            (2, 3) => mean(j, s_),
+            (3, 0) => mean(b, hh),
+            (3, 1) => mean(b, m),
+            (3, 2) => mean(j, m),
+            _ => mean(s_, m),
+        };
+        value as u8
+    }
+
+    fn check_luma<const W: usize, const H: usize>(level: Level, plane: &[u8]) {
+        for y in -6..=6 {
+            for x in -6..=6 {
+                let mut out = vec![77; (H - 1) * 19 + W];
+                dispatch!(level, simd => luma_block::<_, W, H>(simd, plane, STRIDE, AT, x, y, &mut out, 19));
+                for (i, &sample) in out.iter().enumerate() {
+                    let (column, row) = (i % 19, i / 19);
+                    let at = moved(AT + row * STRIDE + column, STRIDE, x >> 2, y >> 2);
+                    let wanted = if column < W { naive_luma(plane, at, x & 3, y & 3) } else { 77 };
+                    assert_eq!(sample, wanted, "{W}x{H} at {column}, {row} of vector {x}, {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn luma_is_the_standards() {
+        for (seed, contrast) in [(1, 255), (2, 0), (3, 0), (4, 20)] {
+            let plane = noise(STRIDE * 44, seed, contrast);
+            each_level!(level => {
+                check_luma::<16, 16>(level, &plane);
+                check_luma::<16, 8>(level, &plane);
+                check_luma::<8, 16>(level, &plane);
+                check_luma::<8, 8>(level, &plane);
+            });
+        }
+    }
+
+    /// Columns and rows that drive the centre's sums to both ends.
+    #[test]
+    fn extreme_sums_are_clipped() {
+        for inverted in [0, 255] {
+            let light = |i: usize| [1, 0, 1, 1, 0, 1][i % 6] == 1;
+            let plane: Vec<u8> =
+                (0..STRIDE * 44).map(|i| 255 * u8::from(light(i % STRIDE) == light(i / STRIDE)) ^ inverted).collect();
+            each_level!(level => { check_luma::<16, 16>(level, &plane); });
+            let plane: Vec<u8> =
+                (0..STRIDE * 44).map(|i| 255 * u8::from(light(i % STRIDE) ^ !light(i / STRIDE)) ^ inverted).collect();
+            each_level!(level => { check_luma::<16, 16>(level, &plane); });
+        }
+    }
+
+    #[test]
+    fn half_samples_predict_what_the_vector_does() {
+        for (seed, contrast) in [(1, 255), (2, 0), (3, 20)] {
+            let plane = noise(STRIDE * 44, seed, contrast);
+            each_level!(level => {
+                let mut halves = HalfSamples::new();
+                dispatch!(level, simd => halves.compute(simd, &plane, STRIDE, AT));
+                for (dx, dy) in (-3..=3).flat_map(|dy| (-3..=3).map(move |dx| (dx, dy))) {
+                    let mut out = [[0; 16]; 16];
+                    dispatch!(level, simd => halves.predict(simd, dx, dy, &mut out));
+                    for (y, x) in (0..256).map(|i| (i / 16, i % 16)) {
+                        let at = moved(AT + y * STRIDE + x, STRIDE, dx >> 2, dy >> 2);
+                        assert_eq!(out[y][x], naive_luma(&plane, at, dx & 3, dy & 3), "{x}, {y} of {dx}, {dy}");
+                        if dx & 1 == 0 && dy & 1 == 0 {
+                            assert_eq!(halves.half(dx, dy)[y * HALF_STRIDE + x], out[y][x]);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    fn check_chroma<const W: usize, const H: usize>(level: Level, plane: &[u8]) {
+        for y in -9..=9 {
+            for x in -9..=9 {
+                let mut out = vec![77; (H - 1) * 21 + 2 * W];
+                dispatch!(level, simd => chroma_block::<_, W, H>(simd, plane, STRIDE, AT, x, y, &mut out, 21));
+                for (i, &sample) in out.iter().enumerate() {
+                    let (column, row) = (i % 21, i / 21);
+                    let at = moved(AT + row * STRIDE + column, STRIDE, 2 * (x >> 3), y >> 3);
+                    let s = |x: usize, y: usize| i32::from(plane[at + y * STRIDE + 2 * x]);
+                    let (xf, yf) = (x & 7, y & 7);
+                    let sum = (8 - xf) * (8 - yf) * s(0, 0)
+                        + xf * (8 - yf) * s(1, 0)
+                        + (8 - xf) * yf * s(0, 1)
+                        + xf * yf * s(1, 1);
+                    let wanted = if column < 2 * W { ((sum + 32) >> 6) as u8 } else { 77 };
+                    assert_eq!(sample, wanted, "{W}x{H} at {column}, {row} of vector {x}, {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn chroma_is_the_standards() {
+        for (seed, contrast) in [(1, 255), (2, 0), (3, 20)] {
+            let plane = noise(STRIDE * 30, seed, contrast);
+            each_level!(level => {
+                check_chroma::<8, 8>(level, &plane);
+                check_chroma::<8, 4>(level, &plane);
+                check_chroma::<4, 8>(level, &plane);
+                check_chroma::<4, 4>(level, &plane);
+            });
+        }
+    }
+}

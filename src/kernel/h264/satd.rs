@@ -1,0 +1,144 @@
+//! Sums of absolute transformed differences, by which prediction modes and fractions of motion are chosen.
+//!
+//! The transform is the 4x4 Hadamard transform of the differences. The sum of a quadrant's 4 * 16 absolute coefficients is
+//! halved, rounded up; larger areas are sums of quadrants, so that they compare with them. A prediction begins with the
+//! sample that lies over the block's first one, and has `stride` samples to a row; functions panic where it ends before the
+//! block does.
+
+use fearless_simd::Simd;
+
+use super::{Chroma, Luma};
+
+/// The 4x4 Hadamard transform's sum of absolute coefficients.
+#[inline(always)]
+fn hadamard_sum(differences: &[[i16; 4]; 4]) -> u32 {
+    let turn = |[a, b, c, d]: [i16; 4]| {
+        let [p, q, r, s] = [a + b, a - b, c + d, c - d];
+        [p + r, q + s, p - r, q - s]
+    };
+    let rows = differences.map(turn);
+    let mut sum = 0;
+    for x in 0..4 {
+        let column = turn([rows[0][x], rows[1][x], rows[2][x], rows[3][x]]);
+        sum += column.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
+    }
+    sum
+}
+
+/// SATD of an 8x8 block whose samples are `step` bytes apart in a row.
+#[inline(always)]
+fn satd_block(source: impl Fn(usize, usize) -> u8, prediction: impl Fn(usize, usize) -> u8) -> u32 {
+    let mut sum = 0;
+    for (top, left) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
+        let mut differences = [[0; 4]; 4];
+        for (y, row) in differences.iter_mut().enumerate() {
+            for (x, out) in row.iter_mut().enumerate() {
+                *out = i16::from(source(left + x, top + y)) - i16::from(prediction(left + x, top + y));
+            }
+        }
+        sum += hadamard_sum(&differences);
+    }
+    sum.div_ceil(2)
+}
+
+/// SATDs of the 8x8 quadrants of a macroblock's luma, upper left, upper right, lower left, lower right.
+#[inline(always)]
+pub(crate) fn satd_quadrants<S: Simd>(simd: S, source: &Luma, prediction: &[u8], stride: usize) -> [u32; 4] {
+    let prediction = &prediction[..15 * stride + 16];
+    [0, 1, 2, 3].map(|q| satd_8x8(simd, source, q, &prediction[q / 2 * 8 * stride + q % 2 * 8..], stride))
+}
+
+/// SATD of a macroblock's luma: the sum of its quadrants'.
+#[inline(always)]
+pub(crate) fn satd_16x16<S: Simd>(simd: S, source: &Luma, prediction: &[u8], stride: usize) -> u32 {
+    satd_quadrants(simd, source, prediction, stride).iter().sum()
+}
+
+/// SATD of quadrant `quadrant` (0..=3 in raster order) of a macroblock's luma. The prediction begins at the quadrant's first
+/// sample.
+#[inline(always)]
+pub(crate) fn satd_8x8<S: Simd>(_simd: S, source: &Luma, quadrant: usize, prediction: &[u8], stride: usize) -> u32 {
+    let prediction = &prediction[..7 * stride + 8];
+    let (left, top) = (quadrant % 2 * 8, quadrant / 2 % 2 * 8);
+    satd_block(|x, y| source[top + y][left + x], |x, y| prediction[y * stride + x])
+}
+
+/// SATD of both chroma components of a macroblock, each an 8x8 block.
+#[inline(always)]
+pub(crate) fn satd_chroma<S: Simd>(_simd: S, a: &Chroma, b: &Chroma) -> u32 {
+    (0..2).map(|component| satd_block(|x, y| a[y][2 * x + component], |x, y| b[y][2 * x + component])).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::dispatch;
+
+    use super::*;
+    use crate::kernel::each_level;
+    use crate::kernel::h264::{copy, noise};
+
+    /// Coefficients by the matrix: H D H with H of 1 and -1, their absolute sum halved.
+    fn naive(difference: impl Fn(usize, usize) -> i32) -> u32 {
+        const H: [[i32; 4]; 4] = [[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, -1, 1], [1, -1, 1, -1]];
+        let mut sum = 0;
+        for (i, j, block) in (0..64).map(|i| (i / 4 % 4, i % 4, i / 16)) {
+            let term = |k: usize| {
+                let (x, y) = (k % 4, k / 4);
+                H[i][y] * H[j][x] * difference(block % 2 * 4 + x, block / 2 * 4 + y)
+            };
+            sum += (0..16).map(term).sum::<i32>().unsigned_abs();
+        }
+        (sum + 1) / 2
+    }
+
+    #[test]
+    fn every_level_has_the_sums_of_the_definition() {
+        for (seed, contrast) in [(1, 255), (2, 0), (3, 9), (4, 255), (5, 0), (6, 2), (7, 30)] {
+            let stride = 16 + 5 * seed as usize;
+            let source = noise(256, seed, contrast);
+            let source: Luma = std::array::from_fn(|y| std::array::from_fn(|x| source[16 * y + x]));
+            let prediction = noise(15 * stride + 16, seed + 9, contrast);
+            let wanted = [0, 1, 2, 3].map(|q| {
+                let (left, top) = (q % 2 * 8, q / 2 * 8);
+                naive(|x, y| {
+                    let (x, y) = (left + x, top + y);
+                    i32::from(source[y][x]) - i32::from(prediction[y * stride + x])
+                })
+            });
+            each_level!(level => {
+                let quadrants = dispatch!(level, simd => satd_quadrants(simd, &source, &prediction, stride));
+                assert_eq!(quadrants, wanted);
+                let whole = dispatch!(level, simd => satd_16x16(simd, &source, &prediction, stride));
+                assert_eq!(whole, wanted.iter().sum::<u32>());
+                for (q, &wanted) in wanted.iter().enumerate() {
+                    let prediction = &prediction[q / 2 * 8 * stride + q % 2 * 8..];
+                    assert_eq!(dispatch!(level, simd => satd_8x8(simd, &source, q, prediction, stride)), wanted);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn the_largest_differences_do_not_overflow() {
+        let (black, white) = ([[0; 16]; 16], [255; 256]);
+        each_level!(level => {
+            let whole = dispatch!(level, simd => satd_16x16(simd, &black, &white, 16));
+            assert_eq!(whole, 16 * 16 * 255 / 2);
+        });
+    }
+
+    #[test]
+    fn chroma_sums_components_apart() {
+        for (seed, contrast) in [(1, 255), (2, 0), (3, 9), (4, 2)] {
+            let (a, b) = (noise(128, seed, contrast), noise(128, seed + 9, contrast));
+            let component =
+                |c: usize| naive(|x, y| i32::from(a[16 * y + 2 * x + c]) - i32::from(b[16 * y + 2 * x + c]));
+            each_level!(level => {
+                let sum = dispatch!(level, simd => {
+                    satd_chroma(simd, &copy::load_chroma(simd, &a, 0, 16), &copy::load_chroma(simd, &b, 0, 16))
+                });
+                assert_eq!(sum, component(0) + component(1));
+            });
+        }
+    }
+}
