@@ -3,19 +3,26 @@
 //! Chroma of a 4:2:0 macroblock is held interleaved, Cb and Cr in turn, so that its rows are as wide as luma's.
 #![allow(dead_code, reason = "grows stage by stage")]
 
+pub(crate) mod copy;
+pub(crate) mod deblock;
+mod deblock_tables;
+pub(crate) mod interpolate;
+pub(crate) mod intra;
+pub(crate) mod intra_search;
+mod intra_taps;
+pub(crate) mod quantise;
+pub(crate) mod quantiser;
+pub(crate) mod sad;
+pub(crate) mod satd;
+pub(crate) mod transform4;
+pub(crate) mod transform8;
+
 /// Luma of a macroblock, row by row.
 pub(crate) type Luma = [[u8; 16]; 16];
 /// Chroma of a macroblock: 8 rows of 8 pairs Cb, Cr.
 pub(crate) type Chroma = [[u8; 16]; 8];
 /// A 4x4 position's residuals or coefficients (index 4 * y + x) of `N` blocks side by side.
 pub(crate) type Planes<const N: usize> = [[i16; N]; 16];
-
-pub(crate) mod copy;
-pub(crate) mod deblock;
-mod deblock_tables;
-pub(crate) mod interpolate;
-pub(crate) mod sad;
-pub(crate) mod satd;
 
 /// Random bytes for tests: noise, or with `contrast` below 255 noise around a level, as pictures have it.
 #[cfg(test)]

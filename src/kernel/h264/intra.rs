@@ -1,0 +1,228 @@
+//! Intra prediction (ITU-T H.264 8.3).
+
+use fearless_simd::Simd;
+
+use super::intra_taps::{self, DC, DC_8, HALF, HALF_8, QUARTER, QUARTER_8, TAPS_4X4, TAPS_8X8};
+use super::transform4::Block;
+use super::transform8::Block8;
+use super::{Chroma, Luma};
+
+/// What a macroblock's luma is predicted from, where it is available.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Neighbours16 {
+    pub(crate) above: Option<[u8; 16]>,
+    pub(crate) left: Option<[u8; 16]>,
+    /// Means something only where both others are available.
+    pub(crate) corner: u8,
+}
+
+/// What a macroblock's chroma is predicted from: pairs of Cb and Cr.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChromaNeighbours {
+    pub(crate) above: Option<[u8; 16]>,
+    pub(crate) left: Option<[u8; 16]>,
+    pub(crate) corner: [u8; 2],
+}
+
+/// Which neighbours of a block are available.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Available {
+    pub(crate) above: bool,
+    pub(crate) left: bool,
+    pub(crate) corner: bool,
+}
+
+impl Available {
+    /// Bit `m`: Intra_4x4 or Intra_8x8 mode `m` may be used.
+    #[inline(always)]
+    pub(crate) const fn modes(self) -> u16 {
+        const ABOVE: u16 = 1 | 1 << 3 | 1 << 7;
+        const LEFT: u16 = 1 << 1 | 1 << 8;
+        const ALL: u16 = 1 << 4 | 1 << 5 | 1 << 6;
+        let above = if self.above { ABOVE } else { 0 };
+        let left = if self.left { LEFT } else { 0 };
+        let all = if self.above && self.left && self.corner { ALL } else { 0 };
+        1 << 2 | above | left | all
+    }
+}
+
+#[inline(always)]
+fn total(samples: &[u8]) -> u32 {
+    samples.iter().map(|&sample| u32::from(sample)).sum()
+}
+
+/// The mean of what is available of two rows of 1 << `log2` neighbours.
+#[inline(always)]
+fn mean(above: Option<u32>, left: Option<u32>, log2: u32) -> u8 {
+    let mean = match (above, left) {
+        (Some(above), Some(left)) => (above + left + (1 << log2)) >> (log2 + 1),
+        (Some(one), None) | (None, Some(one)) => (one + (1 << log2 >> 1)) >> log2,
+        (None, None) => 128,
+    };
+    mean as u8
+}
+
+/// Sums of differences weighted by their distance from the middle (8.3.3.4, 8.3.4.4): `line` is the corner and the neighbours.
+#[inline(always)]
+fn slope<const N: usize>(line: [i32; N]) -> i32 {
+    let half = N / 2;
+    (1..=half).map(|k| k as i32 * (line[half + k] - line[half - k])).sum()
+}
+
+/// Predicts luma of a macroblock by mode 0 vertical, 1 horizontal, 2 DC or 3 plane. All neighbours that the mode uses must be
+/// available; DC does with what there is.
+#[inline(always)]
+pub(crate) fn intra16<S: Simd>(simd: S, mode: u8, neighbours: &Neighbours16) -> Luma {
+    let _ = simd;
+    let (above, left) = (neighbours.above.unwrap_or_default(), neighbours.left.unwrap_or_default());
+    match mode {
+        0 => [above; 16],
+        1 => left.map(|sample| [sample; 16]),
+        2 => {
+            let sums = (neighbours.above.map(|line| total(&line)), neighbours.left.map(|line| total(&line)));
+            [[mean(sums.0, sums.1, 4); 16]; 16]
+        }
+        _ => {
+            let line = |samples: &[u8; 16]| -> [i32; 17] {
+                std::array::from_fn(|k| i32::from(if k == 0 { neighbours.corner } else { samples[k - 1] }))
+            };
+            let (b, c) = ((5 * slope(line(&above)) + 32) >> 6, (5 * slope(line(&left)) + 32) >> 6);
+            let a = 16 * (i32::from(above[15]) + i32::from(left[15]));
+            // All sums stay within 16 bits: |b|, |c| <= 717, a <= 8160.
+            std::array::from_fn(|y| {
+                let first = (a + c * (y as i32 - 7) - 7 * b + 16) as i16;
+                std::array::from_fn(|x| ((first + b as i16 * x as i16) >> 5).clamp(0, 255) as u8)
+            })
+        }
+    }
+}
+
+/// DC prediction of a macroblock's chroma: each 4x4 block has a mean of its own (8.3.4.1 to 8.3.4.3).
+#[inline(always)]
+fn chroma_dc(neighbours: &ChromaNeighbours) -> Chroma {
+    let sums = |line: [u8; 16]| -> [[u32; 2]; 2] {
+        std::array::from_fn(|part| {
+            std::array::from_fn(|colour| (0..4).map(|k| u32::from(line[8 * part + 2 * k + colour])).sum())
+        })
+    };
+    let (above, left) = (neighbours.above.map(sums), neighbours.left.map(sums));
+    let mut out = [[0; 16]; 8];
+    for j in 0..2 {
+        let mut row = [0; 16];
+        for i in 0..2 {
+            for colour in 0..2 {
+                let (above, left) = (above.map(|sums| sums[i][colour]), left.map(|sums| sums[j][colour]));
+                let dc = match (i, j) {
+                    (1, 0) => mean(above, if above.is_some() { None } else { left }, 2),
+                    (0, 1) => mean(if left.is_some() { None } else { above }, left, 2),
+                    _ => mean(above, left, 2),
+                };
+                for k in 0..4 {
+                    row[8 * i + 2 * k + colour] = dc;
+                }
+            }
+        }
+        out[4 * j..4 * j + 4].fill(row);
+    }
+    out
+}
+
+/// Predicts chroma of a macroblock by mode 0 DC, 1 horizontal, 2 vertical or 3 plane. All neighbours that the mode uses must be
+/// available; DC does with what there is.
+#[inline(always)]
+pub(crate) fn intra_chroma<S: Simd>(simd: S, mode: u8, neighbours: &ChromaNeighbours) -> Chroma {
+    let _ = simd;
+    let (above, left) = (neighbours.above.unwrap_or_default(), neighbours.left.unwrap_or_default());
+    match mode {
+        0 => chroma_dc(neighbours),
+        1 => std::array::from_fn(|y| std::array::from_fn(|x| left[2 * y + x % 2])),
+        2 => [above; 8],
+        _ => {
+            let line = |samples: &[u8; 16], colour: usize| -> [i32; 9] {
+                std::array::from_fn(|k| {
+                    i32::from(if k == 0 { neighbours.corner[colour] } else { samples[2 * (k - 1) + colour] })
+                })
+            };
+            let plane: [[i16; 3]; 2] = std::array::from_fn(|colour| {
+                let b = (34 * slope(line(&above, colour)) + 32) >> 6;
+                let c = (34 * slope(line(&left, colour)) + 32) >> 6;
+                let a = 16 * (i32::from(above[14 + colour]) + i32::from(left[14 + colour]));
+                [(a - 3 * b - 3 * c + 16) as i16, b as i16, c as i16]
+            });
+            std::array::from_fn(|y| {
+                std::array::from_fn(|x| {
+                    let [first, b, c] = plane[x % 2];
+                    ((first + b * (x / 2) as i16 + c * y as i16) >> 5).clamp(0, 255) as u8
+                })
+            })
+        }
+    }
+}
+
+/// Everything that an Intra_4x4 mode can predict a sample as: [`intra_taps`] says where each lies.
+#[inline(always)]
+pub(super) fn values_4x4(neighbours: &[u8; 13], available: Available) -> [u8; 64] {
+    let mut values = [0; 64];
+    values[..13].copy_from_slice(neighbours);
+    let (left, above) = (total(&neighbours[..4]), total(&neighbours[5..9]));
+    values[DC] = mean(available.above.then_some(above), available.left.then_some(left), 2);
+    let edge: [u16; 15] = std::array::from_fn(|k| u16::from(neighbours[k.clamp(1, 13) - 1]));
+    for k in 0..13 {
+        values[HALF + k] = ((edge[k] + edge[k + 1] + 1) >> 1) as u8;
+        values[QUARTER + k] = ((edge[k] + 2 * edge[k + 1] + edge[k + 2] + 2) >> 2) as u8;
+    }
+    values
+}
+
+/// Predicts a 4x4 block by Intra_4x4 mode 0..=8. `neighbours`: four to the left from the bottom up, the corner, eight above and
+/// above right (copies of the last above where there is nothing right). All that the mode uses must be available; DC does with
+/// what there is.
+#[inline(always)]
+pub(crate) fn intra4x4<S: Simd>(simd: S, mode: u8, neighbours: &[u8; 13], available: Available) -> Block {
+    let _ = simd;
+    let values = values_4x4(neighbours, available);
+    let taps = &TAPS_4X4[usize::from(mode.min(8))];
+    std::array::from_fn(|y| std::array::from_fn(|x| values[usize::from(taps[4 * y + x] & 63)]))
+}
+
+/// Filters the neighbours of an 8x8 block (8.3.2.2.1). `neighbours`: eight to the left from the bottom up, the corner, sixteen
+/// above and above right (copies of the last above where there is nothing right). What is not available stays meaningless.
+#[inline(always)]
+pub(crate) fn filter_8x8<S: Simd>(simd: S, neighbours: &[u8; 25], available: Available) -> [u8; 25] {
+    let _ = simd;
+    let e: [u16; 25] = neighbours.map(u16::from);
+    let mut out: [u8; 25] = std::array::from_fn(|k| {
+        let (before, after) = (e[k.max(1) - 1], e[(k + 1).min(24)]);
+        ((before + 2 * e[k] + after + 2) >> 2) as u8
+    });
+    let three = |before: u16, middle: u16, after: u16| ((before + 2 * middle + after + 2) >> 2) as u8;
+    let Available { above, left, corner } = available;
+    out[7] = three(e[6], e[7], if corner { e[8] } else { e[7] });
+    out[8] = three(if left { e[7] } else { e[8] }, e[8], if above { e[9] } else { e[8] });
+    out[9] = three(if corner { e[8] } else { e[9] }, e[9], e[10]);
+    out
+}
+
+/// Everything that an Intra_8x8 mode can predict a sample as: [`intra_taps`] says where each lies.
+#[inline(always)]
+pub(super) fn values_8x8(filtered: &[u8; 25], available: Available) -> [u8; 128] {
+    let mut values = [0; 128];
+    values[..25].copy_from_slice(filtered);
+    let (left, above) = (total(&filtered[..8]), total(&filtered[9..17]));
+    values[DC_8] = mean(available.above.then_some(above), available.left.then_some(left), 3);
+    let edge: [u16; 27] = std::array::from_fn(|k| u16::from(filtered[k.clamp(1, 25) - 1]));
+    for k in 0..25 {
+        values[HALF_8 + k] = ((edge[k] + edge[k + 1] + 1) >> 1) as u8;
+        values[QUARTER_8 + k] = ((edge[k] + 2 * edge[k + 1] + edge[k + 2] + 2) >> 2) as u8;
+    }
+    values
+}
+
+/// Predicts an 8x8 block by Intra_8x8 mode 0..=8 from what [`filter_8x8`] gave.
+#[inline(always)]
+pub(crate) fn intra8x8<S: Simd>(simd: S, mode: u8, filtered: &[u8; 25], available: Available) -> Block8 {
+    let _ = simd;
+    let values = values_8x8(filtered, available);
+    let taps = &TAPS_8X8[usize::from(mode.min(intra_taps::MODES as u8 - 1))];
+    std::array::from_fn(|y| std::array::from_fn(|x| values[usize::from(taps[8 * y + x] & 127)]))
+}

@@ -1,0 +1,150 @@
+//! The 8x8 transform of the High profile (ITU-T H.264 8.5.13) of all four blocks of a macroblock, and of single blocks.
+
+use fearless_simd::Simd;
+
+use super::Luma;
+use super::transform4::sum;
+
+/// Residuals or coefficients of a macroblock's four 8x8 blocks. Residuals lie as samples do, row by row. Coefficients lie turned
+/// within their blocks: horizontal frequency `u`, vertical frequency `v` of the block in row `j`, column `i` of blocks is at
+/// `[8 * j + u][8 * i + v]`, which saves a transposition each way.
+pub(crate) type Planes8 = [[i16; 16]; 16];
+/// An 8x8 block of samples, row by row.
+pub(crate) type Block8 = [[u8; 8]; 8];
+/// Residuals of one block, row by row, or its coefficients, turned: `[u][v]`.
+pub(crate) type Plane8 = [[i16; 8]; 8];
+
+/// Source minus prediction.
+#[inline(always)]
+pub(crate) fn residual_luma8<S: Simd>(simd: S, source: &Luma, prediction: &Luma, out: &mut Planes8) {
+    let _ = simd;
+    for (out, (source, prediction)) in out.iter_mut().zip(source.iter().zip(prediction)) {
+        for x in 0..16 {
+            out[x] = i16::from(source[x]) - i16::from(prediction[x]);
+        }
+    }
+}
+
+/// One pass of the forward transform, the inverse's twin.
+#[inline(always)]
+fn forward_line<const N: usize>(d: [[i16; N]; 8]) -> [[i16; N]; 8] {
+    let mut out = [[0_i16; N]; 8];
+    for b in 0..N {
+        let d: [i16; 8] = std::array::from_fn(|k| d[k][b]);
+        let s: [i16; 4] = std::array::from_fn(|k| d[k].wrapping_add(d[7 - k]));
+        let o: [i16; 4] = std::array::from_fn(|k| d[k].wrapping_sub(d[7 - k]));
+        let (s03, s12) = (s[0].wrapping_add(s[3]), s[1].wrapping_add(s[2]));
+        let (d03, d12) = (s[0].wrapping_sub(s[3]), s[1].wrapping_sub(s[2]));
+        let half_more = |value: i16| value.wrapping_add(value >> 1);
+        let a4 = o[1].wrapping_add(o[2]).wrapping_add(half_more(o[0]));
+        let a5 = o[0].wrapping_sub(o[3]).wrapping_sub(half_more(o[2]));
+        let a6 = o[0].wrapping_add(o[3]).wrapping_sub(half_more(o[1]));
+        let a7 = o[1].wrapping_sub(o[2]).wrapping_add(half_more(o[3]));
+        out[0][b] = s03.wrapping_add(s12);
+        out[1][b] = a4.wrapping_add(a7 >> 2);
+        out[2][b] = d03.wrapping_add(d12 >> 1);
+        out[3][b] = a5.wrapping_add(a6 >> 2);
+        out[4][b] = s03.wrapping_sub(s12);
+        out[5][b] = a6.wrapping_sub(a5 >> 2);
+        out[6][b] = (d03 >> 1).wrapping_sub(d12);
+        out[7][b] = (a4 >> 2).wrapping_sub(a7);
+    }
+    out
+}
+
+/// One pass of the inverse transform.
+#[inline(always)]
+fn inverse_line<const N: usize>(d: [[i16; N]; 8]) -> [[i16; N]; 8] {
+    let mut out = [[0_i16; N]; 8];
+    for b in 0..N {
+        let d: [i16; 8] = std::array::from_fn(|k| d[k][b]);
+        let half_more = |value: i16| value.wrapping_add(value >> 1);
+        let (a0, a2) = (d[0].wrapping_add(d[4]), d[0].wrapping_sub(d[4]));
+        let (a4, a6) = ((d[2] >> 1).wrapping_sub(d[6]), d[2].wrapping_add(d[6] >> 1));
+        let (b0, b2, b4, b6) = (a0.wrapping_add(a6), a2.wrapping_add(a4), a2.wrapping_sub(a4), a0.wrapping_sub(a6));
+        let a1 = d[5].wrapping_sub(d[3]).wrapping_sub(half_more(d[7]));
+        let a3 = d[1].wrapping_add(d[7]).wrapping_sub(half_more(d[3]));
+        let a5 = d[7].wrapping_sub(d[1]).wrapping_add(half_more(d[5]));
+        let a7 = d[3].wrapping_add(d[5]).wrapping_add(half_more(d[1]));
+        let (b1, b7) = (a1.wrapping_add(a7 >> 2), a7.wrapping_sub(a1 >> 2));
+        let (b3, b5) = (a3.wrapping_add(a5 >> 2), (a3 >> 2).wrapping_sub(a5));
+        out[0][b] = b0.wrapping_add(b7);
+        out[1][b] = b2.wrapping_add(b5);
+        out[2][b] = b4.wrapping_add(b3);
+        out[3][b] = b6.wrapping_add(b1);
+        out[4][b] = b6.wrapping_sub(b1);
+        out[5][b] = b4.wrapping_sub(b3);
+        out[6][b] = b2.wrapping_sub(b5);
+        out[7][b] = b0.wrapping_sub(b7);
+    }
+    out
+}
+
+/// Turns each 8x8 block of a row of blocks.
+#[inline(always)]
+fn transpose<const N: usize>(d: [[i16; N]; 8]) -> [[i16; N]; 8] {
+    let mut out = [[0; N]; 8];
+    for (y, row) in d.iter().enumerate() {
+        for (x, &value) in row.iter().enumerate() {
+            out[x % 8][x / 8 * 8 + y] = value;
+        }
+    }
+    out
+}
+
+/// The forward transform: residuals to coefficients.
+#[inline(always)]
+pub(crate) fn forward8<S: Simd>(simd: S, planes: &mut Planes8) {
+    let _ = simd;
+    for half in planes.as_chunks_mut::<8>().0 {
+        *half = forward_line(transpose(forward_line(*half)));
+    }
+}
+
+/// The inverse transform of scaled coefficients, without the final rounding.
+#[inline(always)]
+pub(crate) fn inverse8<S: Simd>(simd: S, planes: &mut Planes8) {
+    let _ = simd;
+    for half in planes.as_chunks_mut::<8>().0 {
+        *half = inverse_line(transpose(inverse_line(*half)));
+    }
+}
+
+/// Prediction and inverse transform, rounded, to samples.
+#[inline(always)]
+pub(crate) fn add_luma8<S: Simd>(simd: S, prediction: &Luma, residual: &Planes8, out: &mut Luma) {
+    let _ = simd;
+    for (out, (prediction, residual)) in out.iter_mut().zip(prediction.iter().zip(residual)) {
+        for x in 0..16 {
+            out[x] = sum(prediction[x], residual[x]);
+        }
+    }
+}
+
+/// Source minus prediction of one block.
+#[inline(always)]
+pub(crate) fn residual_8x8<S: Simd>(simd: S, source: &Block8, prediction: &Block8) -> Plane8 {
+    let _ = simd;
+    std::array::from_fn(|y| std::array::from_fn(|x| i16::from(source[y][x]) - i16::from(prediction[y][x])))
+}
+
+/// [`forward8`] of one block.
+#[inline(always)]
+pub(crate) fn forward_8x8<S: Simd>(simd: S, block: &mut Plane8) {
+    let _ = simd;
+    *block = forward_line(transpose(forward_line(*block)));
+}
+
+/// [`inverse8`] of one block.
+#[inline(always)]
+pub(crate) fn inverse_8x8<S: Simd>(simd: S, block: &mut Plane8) {
+    let _ = simd;
+    *block = inverse_line(transpose(inverse_line(*block)));
+}
+
+/// [`add_luma8`] of one block.
+#[inline(always)]
+pub(crate) fn add_8x8<S: Simd>(simd: S, prediction: &Block8, residual: &Plane8) -> Block8 {
+    let _ = simd;
+    std::array::from_fn(|y| std::array::from_fn(|x| sum(prediction[y][x], residual[y][x])))
+}
