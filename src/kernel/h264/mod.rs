@@ -14,6 +14,7 @@ pub(crate) mod quantise;
 pub(crate) mod quantiser;
 pub(crate) mod sad;
 pub(crate) mod satd;
+pub(crate) mod source;
 pub(crate) mod transform4;
 pub(crate) mod transform8;
 

@@ -10,7 +10,7 @@ use crate::kernel::yuv::pad;
 use crate::kernel::{Level, Vectorise, vectorise};
 
 /// Working memory of the conversion.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct SourceRows {
     reader: RowReader,
     /// Two rows of luma, of Cb and of Cr at the frame's chroma resolution.
@@ -116,7 +116,8 @@ impl Load<'_> {
                 chroma.fill(128);
                 continue;
             }
-            let (horizontal, _) = if packing(frame.format()).is_some() { (1, 1) } else { chroma_factors(frame.format()) };
+            let (horizontal, _) =
+                if packing(frame.format()).is_some() { (1, 1) } else { chroma_factors(frame.format()) };
             let chroma_width = width.div_ceil(horizontal);
             let [above, below] = &mut reader.rows;
             for plane in 1..3 {

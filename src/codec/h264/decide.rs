@@ -1,0 +1,239 @@
+//! How a macroblock is coded: the choice between its kinds.
+
+use fearless_simd::Simd;
+
+use super::block::{Here, Made};
+use super::intra::{ALL_MODES, NOT_ABOVE_RIGHT, Small, code_4x4, code_8x8, neighbours_16x16, neighbours_chroma};
+use super::macroblock::{Kind, Partition};
+use super::motion::{Search, Window, predict_chroma, predict_luma};
+use super::mv::Mv;
+use super::partition::{self, Motion, promising, refine, type_bits};
+use super::picture::Picture;
+use super::residual::{Coded, chroma, is_all_zero, luma_cbp, luma_levels, luma4, luma8, luma16};
+use super::slice::SliceJob;
+use super::tables::{STEP, chroma_qp};
+use crate::kernel::h264::intra_search::{search_16x16, search_chroma};
+use crate::kernel::h264::sad::sad_quadrants;
+use crate::kernel::h264::{Chroma, Luma};
+
+/// Bits that Intra_4x4 and Intra_8x8 take beyond their modes', against Intra_16x16.
+const SMALL_INTRA_BITS: u32 = 4;
+/// What an intra macroblock's type costs in a P slice, bits.
+const INTRA_IN_P_BITS: u32 = 5;
+
+/// The luma prediction that an intra macroblock settled on.
+enum IntraLuma {
+    Whole { mode: u8, prediction: Luma },
+    Small { kind: Kind, small: Small },
+}
+
+impl SliceJob<'_> {
+    /// Codes a macroblock of an I slice.
+    #[inline(always)]
+    pub(super) fn code_i<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
+        let (luma, _) = self.choose_intra(simd, here, u32::MAX);
+        self.make_intra(simd, here, luma)
+    }
+
+    /// The intra prediction of luma with the least cost, small blocks only if they may get under `limit`.
+    #[inline(always)]
+    fn choose_intra<S: Simd>(&mut self, simd: S, here: &Here, limit: u32) -> (IntraLuma, u32) {
+        let lambda = here.lambda;
+        let costs = [1, 2, 2, 3].map(|bits| (bits * lambda) as u16);
+        let (mode, whole_cost, prediction) = search_16x16(simd, &here.luma, &neighbours_16x16(here), &costs);
+        let mut best = IntraLuma::Whole { mode, prediction };
+        let mut best_cost = whole_cost;
+        let is_p = self.plan.reference.is_some();
+        // Small blocks seldom halve the cost of the whole.
+        if is_p && (!self.plan.tools.small_intra_in_p || whole_cost / 2 > limit) {
+            return (best, best_cost);
+        }
+        let allowed = if self.plan.refresh.is_some() { NOT_ABOVE_RIGHT } else { ALL_MODES };
+        let levels = &mut self.coder.macroblock.levels;
+        let quantiser = self.plan.quantisers.intra(here.qp);
+        let overhead = SMALL_INTRA_BITS * lambda;
+        if self.plan.tools.transform_8x8 {
+            let limit = best_cost.min(limit).saturating_sub(overhead);
+            if let Some(small) = code_8x8(simd, here, &quantiser.eight, lambda, allowed, limit, levels) {
+                best_cost = small.cost + overhead;
+                best = IntraLuma::Small { kind: Kind::Intra8x8, small };
+            }
+        }
+        let limit = best_cost.min(limit).saturating_sub(overhead);
+        if let Some(small) = code_4x4(simd, here, &quantiser.four, lambda, allowed, limit, levels) {
+            best_cost = small.cost + overhead;
+            best = IntraLuma::Small { kind: Kind::Intra4x4, small };
+        }
+        (best, best_cost)
+    }
+
+    #[inline(always)]
+    fn make_intra<S: Simd>(&mut self, simd: S, here: &Here, luma: IntraLuma) -> Made {
+        let macroblock = &mut *self.coder.macroblock;
+        let quantiser = &self.plan.quantisers.intra(here.qp).four;
+        let mut made = Made::intra([[0; 16]; 16], [[0; 16]; 8]);
+        match luma {
+            IntraLuma::Whole { mode, prediction } => {
+                let mask = luma16(simd, &here.luma, &prediction, quantiser, &mut macroblock.levels, &mut made.luma);
+                macroblock.kind = Kind::Intra16x16(mode);
+                macroblock.cbp = if mask == 0 { 0 } else { 15 };
+                macroblock.transform_8x8 = false;
+                made.mask = mask;
+            }
+            IntraLuma::Small { kind, small } => {
+                macroblock.kind = kind;
+                macroblock.transform_8x8 = kind == Kind::Intra8x8;
+                macroblock.intra_symbols = small.symbols;
+                macroblock.levels.luma_mask = small.mask;
+                macroblock.cbp = luma_cbp(small.mask);
+                made.luma = small.luma;
+                made.mask = small.mask;
+                made.modes_below = small.modes_below;
+                made.modes_right = small.modes_right;
+                made.transform_8x8 = macroblock.transform_8x8;
+            }
+        }
+        let costs = [1, 3, 3, 5].map(|bits| (bits * here.lambda) as u16);
+        let (mode, _, prediction) = search_chroma(simd, &here.chroma, &neighbours_chroma(here), &costs);
+        macroblock.chroma_mode = mode;
+        let quantiser = &self.plan.quantisers.intra(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
+        let cbp = chroma(simd, &here.chroma, &prediction, quantiser, &mut macroblock.levels, &mut made.chroma);
+        macroblock.cbp |= cbp << 4;
+        macroblock.qp_delta = here.qp as i8 - self.coder.last_qp as i8;
+        made
+    }
+
+    /// Codes a macroblock of a P slice.
+    #[inline(always)]
+    pub(super) fn code_p<S: Simd>(&mut self, simd: S, here: &Here, reference: &Picture, window: &Window) -> Made {
+        let neighbours = self.coder.field.neighbours(2 * here.x, 2 * here.y, 2, true);
+        let skip = neighbours.skip();
+        if self.plan.refresh.as_ref().is_some_and(|columns| columns.contains(&here.x)) {
+            let (luma, _) = self.choose_intra(simd, here, u32::MAX);
+            return self.make_intra(simd, here, luma);
+        }
+        if window.holds(skip)
+            && let Some(made) = self.try_skip(simd, here, reference, window, skip)
+        {
+            return made;
+        }
+        let (x8, y8) = (2 * here.x as isize, 2 * here.y as isize);
+        let candidates = [
+            Mv::ZERO,
+            neighbours.a.mv(),
+            neighbours.b.mv(),
+            neighbours.c.mv(),
+            self.coder.previous.at(x8, y8).mv(),
+            self.coder.previous.at(x8 + 2, y8 + 2).mv(),
+        ];
+        let median = neighbours.median();
+        let mut search = Search {
+            reference,
+            window: *window,
+            prediction: median,
+            lambda: here.lambda,
+            steps: self.plan.tools.search_steps,
+        };
+        let parts = search.whole(simd, here, &candidates);
+        let mut luma = [[0; 16]; 16];
+        let found = search.fraction(simd, here, parts.at[0], &mut self.coder.half, &mut luma);
+        let mut motion = Motion {
+            partition: Partition::Whole,
+            mvs: [found.mv; 4],
+            mvd: [found.mv.minus(median); 4],
+            cost: found.cost + type_bits(Partition::Whole) * here.lambda,
+            luma,
+        };
+        if self.plan.tools.partitions
+            && let Some(partition) = promising(&parts, here.lambda)
+        {
+            let cut = refine(simd, here, &mut self.coder.field, partition, &parts, &mut search);
+            if cut.cost < motion.cost {
+                motion = cut;
+            }
+        }
+        let intra_limit = motion.cost.saturating_sub(INTRA_IN_P_BITS * here.lambda);
+        if motion.cost > 64 * here.lambda {
+            let (luma, cost) = self.choose_intra(simd, here, intra_limit);
+            if cost < intra_limit {
+                return self.make_intra(simd, here, luma);
+            }
+        }
+        self.make_inter(simd, here, reference, window, &motion, skip)
+    }
+
+    /// The macroblock as skipped, if nothing of its residual is worth coding.
+    #[inline(always)]
+    fn try_skip<S: Simd>(
+        &mut self,
+        simd: S,
+        here: &Here,
+        reference: &Picture,
+        window: &Window,
+        skip: Mv,
+    ) -> Option<Made> {
+        let mut luma = [[0; 16]; 16];
+        predict_luma(simd, reference, window, skip, &mut luma);
+        let sads = sad_quadrants(simd, &here.luma, luma.as_flattened(), 16);
+        // Beyond this some coefficient is all but sure to be coded: the exact test isn't worth its time.
+        let limit = 20 * u32::from(STEP[usize::from(here.qp)]);
+        if sads.into_iter().any(|sad| sad > limit) {
+            return None;
+        }
+        let quantiser = &self.plan.quantisers.inter(here.qp).four;
+        if !is_all_zero(simd, &here.luma, &luma, quantiser) {
+            return None;
+        }
+        let mut chroma_prediction: Chroma = [[0; 16]; 8];
+        predict_chroma::<S, 8, 8>(simd, reference, window, [0, 0], skip, &mut chroma_prediction);
+        let macroblock = &mut *self.coder.macroblock;
+        let quantiser = &self.plan.quantisers.inter(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
+        let mut made_chroma = [[0; 16]; 8];
+        if chroma(simd, &here.chroma, &chroma_prediction, quantiser, &mut macroblock.levels, &mut made_chroma) != 0 {
+            return None;
+        }
+        macroblock.kind = Kind::Skip;
+        macroblock.cbp = 0;
+        Some(Made::inter(luma, chroma_prediction, [skip; 4]))
+    }
+
+    #[inline(always)]
+    fn make_inter<S: Simd>(
+        &mut self,
+        simd: S,
+        here: &Here,
+        reference: &Picture,
+        window: &Window,
+        motion: &Motion,
+        skip: Mv,
+    ) -> Made {
+        let prediction = &motion.luma;
+        let macroblock = &mut *self.coder.macroblock;
+        let mut made = Made::inter([[0; 16]; 16], [[0; 16]; 8], motion.mvs);
+        let pair = self.plan.quantisers.inter(here.qp);
+        let eight = self.plan.tools.transform_8x8.then_some(&pair.eight);
+        let levels = &mut macroblock.levels;
+        match luma_levels(simd, &here.luma, prediction, &pair.four, eight) {
+            Coded::Nothing => {
+                levels.luma_mask = 0;
+                made.luma = *prediction;
+            }
+            Coded::Four(planes) => made.mask = luma4(simd, prediction, planes, &pair.four, levels, &mut made.luma),
+            Coded::Eight(planes) => {
+                made.mask = luma8(simd, prediction, planes, &pair.eight, levels, &mut made.luma);
+                made.transform_8x8 = made.mask != 0;
+            }
+        }
+        let mut chroma_prediction = [[0; 16]; 8];
+        partition::chroma(simd, reference, window, motion, &mut chroma_prediction);
+        let quantiser = &self.plan.quantisers.inter(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
+        let cbp = chroma(simd, &here.chroma, &chroma_prediction, quantiser, &mut macroblock.levels, &mut made.chroma);
+        macroblock.cbp = luma_cbp(made.mask) | cbp << 4;
+        macroblock.transform_8x8 = made.transform_8x8;
+        macroblock.mvd = motion.mvd;
+        macroblock.qp_delta = here.qp as i8 - self.coder.last_qp as i8;
+        macroblock.kind =
+            if macroblock.cbp == 0 && motion.mvs == [skip; 4] { Kind::Skip } else { Kind::Inter(motion.partition) };
+        made
+    }
+}

@@ -1,0 +1,313 @@
+//! Frames to packets: what kind each is, its slices, and the pictures it leaves behind.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::config::{FrameOrder, H264Config, H264Stats, MAX_QP, MAX_SLICES, check_size};
+use super::header::{Deblocking, Marking, Reference, SliceHeader};
+use super::nal::append_unit;
+use super::params::{LOG2_MAX_FRAME_NUM, Sequence};
+use super::picture::Picture;
+use super::references::{Choice, LONG_TERM_SLOTS, References};
+use super::slice::{FramePlan, SliceCoder, SliceJob, SliceStats};
+use super::source::{Size, Source};
+use super::tools::Tools;
+use crate::error::{Error, Result};
+use crate::frame::{ColorSpace, Frame, PixelFormat};
+use crate::kernel::h264::quantiser::Quantisers;
+use crate::kernel::{Level, vectorise};
+
+/// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
+const INTRA_ROUNDING_64THS: u32 = 21;
+const INTER_ROUNDING_64THS: u32 = 11;
+/// chroma_qp_index_offset.
+const CHROMA_QP_OFFSET: i8 = 0;
+/// How much finer keyframes are quantised: everything after is predicted from them.
+const KEYFRAME_QP_OFFSET: u8 = 3;
+/// Share of intra macroblocks in a P frame from which a keyframe is the better start.
+const SCENE_CUT_SHARE: f32 = 0.75;
+/// Times a frame is coded again before it is given up to the least there is.
+const MAX_RETRIES: u32 = 4;
+
+/// Encodes a stream of frames as H.264. Its packets are access units in decoding order, which is display order.
+#[derive(Debug)]
+pub struct H264Encoder {
+    level: Level,
+    config: H264Config,
+    stream: Option<Stream>,
+    source: Source,
+    references: References,
+    quantisers: Quantisers,
+    coders: Vec<SliceCoder>,
+    /// Sequence and picture parameter sets, framed.
+    parameter_sets: Vec<u8>,
+    /// Frames coded so far.
+    frames: u64,
+}
+
+/// What a decoder was told, and where in its numbering the stream is.
+#[derive(Debug)]
+struct Stream {
+    width: u32,
+    height: u32,
+    color: ColorSpace,
+    sequence: Sequence,
+    frame_num: u32,
+    idr_pic_id: u16,
+}
+
+impl H264Encoder {
+    /// An encoder at a SIMD level; the level doesn't change its bytes.
+    ///
+    /// # Errors
+    /// As [`H264Config::validate`].
+    pub fn new(level: Level, config: H264Config) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            level,
+            config,
+            stream: None,
+            source: Source::default(),
+            references: References::default(),
+            quantisers: Quantisers::new(INTRA_ROUNDING_64THS, INTER_ROUNDING_64THS),
+            coders: Vec::new(),
+            parameter_sets: Vec::new(),
+            frames: 0,
+        })
+    }
+
+    /// What it was opened with.
+    pub fn config(&self) -> &H264Config {
+        &self.config
+    }
+
+    /// Codes `frame` and appends its access unit to `out`: a keyframe with its parameter sets where asked for, at the start,
+    /// and whenever size or color space change; otherwise the difference to a frame before.
+    ///
+    /// # Errors
+    /// A quantiser parameter out of range, a side under 16 or over 8192, a 16-bit format, or a byte cap that no frame of this
+    /// size can keep. `out` is then as it was, and the stream can go on.
+    pub fn encode(
+        &mut self,
+        frame: &Frame<'_>,
+        order: &FrameOrder,
+        pool: &ThreadPool,
+        out: &mut Vec<u8>,
+    ) -> Result<H264Stats> {
+        order.validate()?;
+        check_size(frame.width(), frame.height())?;
+        let color = self.source.load(self.level, frame)?;
+        let is_new = self
+            .stream
+            .as_ref()
+            .is_none_or(|stream| (stream.width, stream.height, stream.color) != (frame.width(), frame.height(), color));
+        if is_new {
+            self.restart(frame.width(), frame.height(), color)?;
+        }
+        let mut choice = if order.keyframe { None } else { self.references.choose() };
+        let mut picture = self.references.spare();
+        let mut retries = 0;
+        let mut qp = order.qp;
+        let stats = loop {
+            let marking = self.marking(choice.is_none());
+            let stats = self.attempt(&choice, marking, qp, &mut picture, pool)?;
+            if self.config.scene_cut && choice.is_some() && stats.intra > SCENE_CUT_SHARE {
+                choice = None;
+                continue;
+            }
+            match order.max_bytes {
+                Some(max_bytes) if self.bytes(choice.is_none()) > max_bytes && retries < MAX_RETRIES => {
+                    qp = finer_cap(qp, self.bytes(choice.is_none()), max_bytes);
+                    retries += 1;
+                }
+                _ => break stats,
+            }
+        };
+        let bytes = self.bytes(choice.is_none());
+        if let Some(max_bytes) = order.max_bytes.filter(|max_bytes| bytes > *max_bytes) {
+            self.references.give_back(picture);
+            return Err(Error::Budget { field: "max_bytes", budget: max_bytes as u64, smallest: bytes as u64 });
+        }
+        self.write(choice.is_none(), out);
+        let marking = self.marking(choice.is_none());
+        self.settle(picture, choice.as_ref(), marking);
+        Ok(H264Stats { bytes, retries, ..stats })
+    }
+
+    /// The receiver has a frame: it may be predicted from after a loss.
+    pub fn acknowledge(&mut self, id: u64) {
+        self.references.acknowledge(id);
+    }
+
+    /// The receiver will never have a frame, nor can it show those predicted from it: the next is predicted from an older one
+    /// that has arrived, if the configuration keeps such, or becomes a keyframe.
+    pub fn lose(&mut self, id: u64) {
+        self.references.lose(id);
+    }
+
+    /// What a decoder shows for the last frame, as luma and interleaved chroma.
+    pub fn reconstruction(&self) -> Option<Frame<'_>> {
+        let stream = self.stream.as_ref()?;
+        let picture = self.references.newest()?;
+        let luma = (picture.luma.visible(), picture.luma.stride);
+        let chroma = (picture.chroma.visible(), picture.chroma.stride);
+        let frame = Frame::from_planes(PixelFormat::Nv12, stream.width, stream.height, &[luma, chroma]).ok()?;
+        Some(frame.with_color(stream.color))
+    }
+
+    /// Begins a stream of another size.
+    fn restart(&mut self, width: u32, height: u32, color: ColorSpace) -> Result<()> {
+        let size = Size::of(width, height);
+        let references = 1 + if self.config.recovery { LONG_TERM_SLOTS as u8 } else { 0 };
+        let sequence = Sequence {
+            profile: self.config.profile,
+            width: width.next_multiple_of(2),
+            height: height.next_multiple_of(2),
+            color: Some(color),
+            frame_rate: self.config.frame_rate,
+            references,
+            max_bitrate_bps: None,
+            chroma_qp_offset: CHROMA_QP_OFFSET,
+        };
+        self.parameter_sets.clear();
+        for unit in [sequence.sps()?, sequence.pps()] {
+            append_unit(&unit, self.config.framing, &mut self.parameter_sets);
+        }
+        let idr_pic_id = self.stream.as_ref().map_or(0, |stream| stream.idr_pic_id);
+        self.stream = Some(Stream { width, height, color, sequence, frame_num: 0, idr_pic_id });
+        self.references.reset(size);
+        let slices = self.config.slices.min(size.rows);
+        self.coders.resize_with(slices, SliceCoder::default);
+        for (coder, rows) in self.coders.iter_mut().zip(size.slices(slices)) {
+            coder.rows = rows;
+            coder.forget();
+        }
+        Ok(())
+    }
+
+    fn marking(&self, is_keyframe: bool) -> Marking {
+        match (self.config.recovery, is_keyframe) {
+            (false, _) => Marking::Sliding,
+            (true, true) => Marking::LongTerm { index: 0, slots: LONG_TERM_SLOTS as u8 },
+            (true, false) => self.references.marking(self.frames),
+        }
+    }
+
+    /// Codes all slices into their own buffers.
+    fn attempt(
+        &mut self,
+        choice: &Option<Choice>,
+        marking: Marking,
+        qp: u8,
+        picture: &mut Arc<Picture>,
+        pool: &ThreadPool,
+    ) -> Result<H264Stats> {
+        let Some(stream) = &self.stream else { return Err(internal("no stream")) };
+        let is_keyframe = choice.is_none();
+        let frame_qp = if is_keyframe { qp.saturating_sub(KEYFRAME_QP_OFFSET) } else { qp };
+        let plan = FramePlan {
+            source: &self.source,
+            reference: choice.as_ref().map(|choice| &*choice.picture),
+            sequence: &stream.sequence,
+            header: SliceHeader {
+                first_macroblock: 0,
+                intra: is_keyframe,
+                idr: is_keyframe.then_some(stream.idr_pic_id),
+                frame_num: if is_keyframe { 0 } else { stream.frame_num },
+                reference: choice.as_ref().map_or(Reference::Newest, |choice| choice.reference),
+                marking,
+                qp: frame_qp,
+                deblocking: Deblocking {
+                    idc: if self.coders.len() > 1 { 2 } else { 0 },
+                    alpha_offset_div2: 0,
+                    beta_offset_div2: 0,
+                },
+                cabac_init_idc: 0,
+            },
+            tools: Tools::of(self.config.preset, self.config.profile),
+            quantisers: &self.quantisers,
+            framing: self.config.framing,
+            chroma_qp_offset: CHROMA_QP_OFFSET,
+            refresh: None,
+        };
+        let picture = Arc::get_mut(picture).ok_or_else(|| internal("the picture is shared"))?;
+        let mut slices: [Range<usize>; MAX_SLICES] = Default::default();
+        for (range, coder) in slices.iter_mut().zip(&self.coders) {
+            *range = coder.rows.clone();
+        }
+        let mut jobs: [Option<SliceJob<'_>>; MAX_SLICES] = Default::default();
+        let bands = picture.bands(&slices[..self.coders.len()]);
+        for ((job, coder), band) in jobs.iter_mut().zip(&mut self.coders).zip(bands) {
+            *job = Some(SliceJob { coder, plan: &plan, band });
+        }
+        let level = self.level;
+        let run = |job: &mut Option<SliceJob<'_>>| {
+            if let Some(job) = job.take() {
+                vectorise(level, job);
+            }
+        };
+        if slices.len() == 1 || pool.current_num_threads() == 1 {
+            jobs.iter_mut().for_each(run);
+        } else {
+            pool.install(|| jobs.par_iter_mut().with_max_len(1).for_each(run));
+        }
+        Ok(self.total(is_keyframe))
+    }
+
+    /// The slices' figures, together.
+    fn total(&self, is_keyframe: bool) -> H264Stats {
+        let sum = |of: fn(&SliceStats) -> u64| self.coders.iter().map(|coder| of(&coder.stats)).sum::<u64>() as f32;
+        let macroblocks = self.source.size.columns as f32 * self.source.size.rows as f32;
+        H264Stats {
+            bytes: 0,
+            keyframe: is_keyframe,
+            id: self.frames,
+            qp: sum(|stats| stats.qp_sum) / macroblocks,
+            skipped: sum(|stats| u64::from(stats.skipped)) / macroblocks,
+            intra: sum(|stats| u64::from(stats.intra)) / macroblocks,
+            retries: 0,
+        }
+    }
+
+    /// Bytes of the access unit that was coded last.
+    fn bytes(&self, is_keyframe: bool) -> usize {
+        let slices: usize = self.coders.iter().map(|coder| coder.bytes.len()).sum();
+        slices + if is_keyframe { self.parameter_sets.len() } else { 0 }
+    }
+
+    fn write(&self, is_keyframe: bool, out: &mut Vec<u8>) {
+        if is_keyframe {
+            out.extend_from_slice(&self.parameter_sets);
+        }
+        self.coders.iter().for_each(|coder| out.extend_from_slice(&coder.bytes));
+    }
+
+    /// Moves on to the next frame.
+    fn settle(&mut self, mut picture: Arc<Picture>, choice: Option<&Choice>, marking: Marking) {
+        if let Some(picture) = Arc::get_mut(&mut picture) {
+            picture.extend();
+        }
+        self.references.accept(self.frames, picture, choice, marking);
+        self.frames += 1;
+        if let Some(stream) = &mut self.stream {
+            if choice.is_none() {
+                stream.frame_num = 0;
+                stream.idr_pic_id = stream.idr_pic_id.wrapping_add(1);
+            }
+            stream.frame_num = (stream.frame_num + 1) % (1 << LOG2_MAX_FRAME_NUM);
+        }
+    }
+}
+
+/// The quantiser parameter that should bring `bytes` under `max_bytes`.
+fn finer_cap(qp: u8, bytes: usize, max_bytes: usize) -> u8 {
+    let octaves = (bytes as f32 / max_bytes.max(1) as f32).log2();
+    qp.saturating_add(1 + (6.0 * octaves).ceil().clamp(0.0, 51.0) as u8).min(MAX_QP)
+}
+
+fn internal(detail: &str) -> Error {
+    Error::Internal { what: "h264", detail: detail.to_owned() }
+}

@@ -1,0 +1,251 @@
+//! A slice: its macroblocks in order, each decided, made and written, and each row filtered once it is complete.
+
+use std::ops::Range;
+
+use fearless_simd::Simd;
+
+use super::block::{Around, DC_MODE, Here, Made, NO_MODE, Trace};
+use super::deblock::filter_row;
+use super::header::SliceHeader;
+use super::macroblock::{Kind, Macroblock};
+use super::motion::Window;
+use super::mv::Field;
+use super::nal::Framing;
+use super::params::Sequence;
+use super::picture::{Band, Picture};
+use super::slice_writer::SliceWriter;
+use super::source::{Size, Source};
+use super::tables::LAMBDA;
+use super::tools::Tools;
+use crate::kernel::Vectorise;
+use crate::kernel::h264::copy::{store_chroma, store_luma};
+use crate::kernel::h264::deblock::Offsets;
+use crate::kernel::h264::interpolate::HalfSamples;
+use crate::kernel::h264::quantiser::Quantisers;
+
+/// What a frame's slices share.
+pub(super) struct FramePlan<'a> {
+    pub(super) source: &'a Source,
+    /// What P slices predict from.
+    pub(super) reference: Option<&'a Picture>,
+    pub(super) sequence: &'a Sequence,
+    pub(super) header: SliceHeader,
+    pub(super) tools: Tools,
+    pub(super) quantisers: &'a Quantisers,
+    pub(super) framing: Framing,
+    pub(super) chroma_qp_offset: i8,
+    /// Columns whose macroblocks are to be intra.
+    pub(super) refresh: Option<Range<usize>>,
+}
+
+/// What coding a slice gave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SliceStats {
+    pub(super) bits: usize,
+    pub(super) intra: u32,
+    pub(super) skipped: u32,
+    pub(super) qp_sum: u64,
+}
+
+/// Working memory of a slice, kept from frame to frame.
+#[derive(Debug)]
+pub(super) struct SliceCoder {
+    pub(super) rows: Range<usize>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) stats: SliceStats,
+    pub(super) writer: SliceWriter,
+    pub(super) field: Field,
+    /// Motion of the frame before.
+    pub(super) previous: Field,
+    pub(super) traces: Vec<Trace>,
+    pub(super) macroblock: Box<Macroblock>,
+    pub(super) half: Box<HalfSamples>,
+    /// The lowest reconstructed row of the macroblocks above, before deblocking.
+    above_luma: Vec<u8>,
+    above_chroma: Vec<u8>,
+    above_modes: Vec<[u8; 4]>,
+    /// Quantiser parameter of the macroblock before, which the next one's is coded against.
+    pub(super) last_qp: u8,
+}
+
+impl Default for SliceCoder {
+    fn default() -> Self {
+        Self {
+            rows: 0..0,
+            bytes: Vec::new(),
+            stats: SliceStats::default(),
+            writer: SliceWriter::new(),
+            field: Field::default(),
+            previous: Field::default(),
+            traces: Vec::new(),
+            macroblock: Box::default(),
+            half: Box::new(HalfSamples::new()),
+            above_luma: Vec::new(),
+            above_chroma: Vec::new(),
+            above_modes: Vec::new(),
+            last_qp: 0,
+        }
+    }
+}
+
+impl SliceCoder {
+    fn start(&mut self, plan: &FramePlan<'_>) {
+        let Size { columns, .. } = plan.source.size;
+        std::mem::swap(&mut self.field, &mut self.previous);
+        self.field.reset(columns, self.rows.len());
+        self.traces.clear();
+        self.above_luma.resize(16 * columns + 8, 0);
+        self.above_chroma.resize(16 * columns, 0);
+        self.above_modes.clear();
+        self.above_modes.resize(columns, [NO_MODE; 4]);
+        self.bytes.clear();
+        self.stats = SliceStats::default();
+        self.last_qp = plan.header.qp;
+        let first_macroblock = (self.rows.start * columns) as u32;
+        self.writer.start(plan.sequence, &SliceHeader { first_macroblock, ..plan.header });
+    }
+
+    /// Forgets the motion of the frame before.
+    pub(super) fn forget(&mut self) {
+        self.previous = Field::default();
+        self.field = Field::default();
+    }
+}
+
+/// Codes one slice.
+pub(super) struct SliceJob<'a> {
+    pub(super) coder: &'a mut SliceCoder,
+    pub(super) plan: &'a FramePlan<'a>,
+    pub(super) band: Band<'a>,
+}
+
+impl Vectorise for SliceJob<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        self.coder.start(self.plan);
+        for y in 0..self.coder.rows.len() {
+            self.row(simd, y);
+            filter_row(
+                simd,
+                &mut self.band,
+                y,
+                self.plan.source.size.columns,
+                &self.coder.traces,
+                &self.coder.field,
+                Offsets { alpha: 0, beta: 0 },
+                self.plan.chroma_qp_offset,
+            );
+        }
+        self.coder.stats.bits = self.coder.writer.bits();
+        self.coder.writer.finish(self.plan.framing, &mut self.coder.bytes);
+    }
+}
+
+impl SliceJob<'_> {
+    #[inline(always)]
+    fn row<S: Simd>(&mut self, simd: S, y: usize) {
+        let Size { columns, .. } = self.plan.source.size;
+        let source_row = self.coder.rows.start + y;
+        let mut left = Left::default();
+        for x in 0..columns {
+            let here = Here {
+                x,
+                y,
+                columns,
+                luma: self.plan.source.luma(x, source_row),
+                chroma: self.plan.source.chroma(x, source_row),
+                qp: self.plan.header.qp,
+                lambda: u32::from(LAMBDA[usize::from(self.plan.header.qp)]),
+                around: self.around(x, y, &left),
+            };
+            left.corner = here.around.above[15];
+            left.chroma_corner = [here.around.chroma_above[14], here.around.chroma_above[15]];
+            let made = self.macroblock(simd, &here);
+            self.keep(simd, &here, &made, &mut left);
+        }
+    }
+
+    /// Decides, makes and writes a macroblock.
+    #[inline(always)]
+    fn macroblock<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
+        let window = Window::of(here.x, self.coder.rows.start + here.y, self.plan.source.size);
+        let made = match self.plan.reference {
+            Some(reference) => self.code_p(simd, here, reference, &window),
+            None => self.code_i(simd, here),
+        };
+        if self.coder.macroblock.kind == Kind::Skip {
+            self.coder.writer.skip(here.x);
+        } else {
+            self.coder.writer.macroblock(here.x, &self.coder.macroblock);
+        }
+        made
+    }
+
+    /// The samples and modes around a macroblock.
+    #[inline(always)]
+    fn around(&self, x: usize, y: usize, left: &Left) -> Around {
+        let luma = &self.coder.above_luma[16 * x..16 * x + 24];
+        let chroma = &self.coder.above_chroma[16 * x..16 * x + 16];
+        Around {
+            corner: left.corner,
+            chroma_corner: left.chroma_corner,
+            above: luma.first_chunk().copied().unwrap_or_default(),
+            above_right: luma[16..].first_chunk().copied().unwrap_or_default(),
+            chroma_above: chroma.first_chunk().copied().unwrap_or_default(),
+            left: left.luma,
+            chroma_left: left.chroma,
+            modes_above: if y > 0 { self.coder.above_modes[x] } else { [NO_MODE; 4] },
+            modes_left: if x > 0 { left.modes } else { [NO_MODE; 4] },
+        }
+    }
+
+    /// Puts what was made where later macroblocks and deblocking find it.
+    #[inline(always)]
+    fn keep<S: Simd>(&mut self, simd: S, here: &Here, made: &Made, left: &mut Left) {
+        let (x, y) = (here.x, here.y);
+        let coder = &mut *self.coder;
+        let at = self.band.luma_at(x, y);
+        store_luma(simd, self.band.luma, at, self.band.stride, &made.luma);
+        let at = self.band.chroma_at(x, y);
+        store_chroma(simd, self.band.chroma, at, self.band.stride, &made.chroma);
+        coder.above_luma[16 * x..16 * x + 16].copy_from_slice(&made.luma[15]);
+        coder.above_chroma[16 * x..16 * x + 16].copy_from_slice(&made.chroma[7]);
+        coder.above_modes[x] = made.modes_below;
+        left.luma = std::array::from_fn(|k| made.luma[k][15]);
+        left.chroma = std::array::from_fn(|k| made.chroma[k / 2][14 + k % 2]);
+        left.modes = made.modes_right;
+        coder.field.set(x, y, made.cells);
+        let macroblock = &coder.macroblock;
+        let has_qp = macroblock.cbp != 0 || matches!(macroblock.kind, Kind::Intra16x16(_));
+        let is_coded = macroblock.kind != Kind::Skip && macroblock.kind != Kind::Pcm && has_qp;
+        if is_coded {
+            coder.last_qp = here.qp;
+        }
+        coder.traces.push(Trace {
+            qp: if macroblock.kind == Kind::Pcm { 0 } else { coder.last_qp },
+            mask: made.mask,
+            transform_8x8: made.transform_8x8,
+            is_intra: made.is_intra,
+        });
+        coder.stats.qp_sum += u64::from(coder.last_qp);
+        coder.stats.intra += u32::from(made.is_intra);
+        coder.stats.skipped += u32::from(macroblock.kind == Kind::Skip);
+    }
+}
+
+/// What a macroblock leaves to the one at its right.
+struct Left {
+    corner: u8,
+    chroma_corner: [u8; 2],
+    luma: [u8; 16],
+    chroma: [u8; 16],
+    modes: [u8; 4],
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { corner: 0, chroma_corner: [0; 2], luma: [0; 16], chroma: [0; 16], modes: [DC_MODE; 4] }
+    }
+}

@@ -1,0 +1,69 @@
+//! The caller's frame as the encoder wants it: whole macroblocks, chroma halved and interleaved.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::frame::{ColorSpace, Frame};
+use crate::kernel::Level;
+use crate::kernel::h264::source::SourceRows;
+use crate::kernel::h264::{Chroma, Luma};
+
+/// A picture's size in macroblocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
+}
+
+impl Size {
+    pub(super) const fn of(width: u32, height: u32) -> Self {
+        Self { columns: (width as usize).div_ceil(16), rows: (height as usize).div_ceil(16) }
+    }
+
+    /// Macroblock rows of each of `count` slices, as even as can be.
+    pub(super) fn slices(self, count: usize) -> impl Iterator<Item = Range<usize>> {
+        let count = count.clamp(1, self.rows.max(1));
+        (0..count).map(move |k| k * self.rows / count..(k + 1) * self.rows / count)
+    }
+}
+
+/// A frame to be coded. Both planes have rows of 16 bytes a macroblock column, without borders.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    pub(super) luma: Vec<u8>,
+    pub(super) chroma: Vec<u8>,
+    pub(super) size: Size,
+    rows: SourceRows,
+}
+
+impl Source {
+    /// Takes a frame's samples, copying the last of each row and column into the rest of their macroblocks. Returns the color
+    /// space the samples are in: planar 4:2:0 is taken as it is, anything else becomes full-range BT.601.
+    pub(super) fn load(&mut self, level: Level, frame: &Frame<'_>) -> Result<ColorSpace> {
+        self.size = Size::of(frame.width(), frame.height());
+        let luma_bytes = 256 * self.size.columns * self.size.rows;
+        self.luma.resize(luma_bytes, 0);
+        self.chroma.resize(luma_bytes / 2, 0);
+        self.rows.load(level, frame, 16 * self.size.columns, &mut self.luma, &mut self.chroma)
+    }
+
+    /// Luma of a macroblock.
+    #[inline(always)]
+    pub(super) fn luma(&self, x: usize, y: usize) -> Luma {
+        block(&self.luma, 16 * self.size.columns, 16 * y, x)
+    }
+
+    /// Chroma of a macroblock.
+    #[inline(always)]
+    pub(super) fn chroma(&self, x: usize, y: usize) -> Chroma {
+        block(&self.chroma, 16 * self.size.columns, 8 * y, x)
+    }
+}
+
+/// Sixteen bytes of `N` rows.
+#[inline(always)]
+fn block<const N: usize>(plane: &[u8], stride: usize, first_row: usize, column: usize) -> [[u8; 16]; N] {
+    let start = first_row * stride + 16 * column;
+    let rows = &plane[start..start + (N - 1) * stride + 16];
+    std::array::from_fn(|y| rows[y * stride..].first_chunk().copied().unwrap_or_default())
+}
