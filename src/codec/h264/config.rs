@@ -74,8 +74,11 @@ impl H264Config {
 /// What is asked of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameOrder {
-    /// Quantiser parameter of P frames, 0..=51: 6 more halve the bits, about. Keyframes take a little less.
+    /// Quantiser parameter of P frames, 0..=51: 6 more halve the bits, about. Keyframes take a little less. With
+    /// `target_bytes` the lowest that may be used.
     pub qp: u8,
+    /// Bytes to aim for: the quantiser moves from row to row to come near.
+    pub target_bytes: Option<usize>,
     /// Bytes that are never exceeded; the quantiser rises as it must.
     pub max_bytes: Option<usize>,
     /// The frame must stand alone.
@@ -85,7 +88,7 @@ pub struct FrameOrder {
 impl FrameOrder {
     /// At a quantiser parameter, without a cap.
     pub const fn at(qp: u8) -> Self {
-        Self { qp, max_bytes: None, keyframe: false }
+        Self { qp, target_bytes: None, max_bytes: None, keyframe: false }
     }
 
     pub(super) fn validate(&self) -> Result<()> {
