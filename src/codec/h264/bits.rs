@@ -69,8 +69,7 @@ impl BitWriter {
 
     /// Appends whole bytes. The position must be aligned.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.bytes();
-        self.bytes.extend_from_slice(bytes);
+        self.aligned().extend_from_slice(bytes);
     }
 
     /// Bits written so far.
@@ -81,11 +80,16 @@ impl BitWriter {
 
     /// All bytes written. The position must be aligned.
     pub(super) fn bytes(&mut self) -> &[u8] {
+        self.aligned()
+    }
+
+    /// The buffer, to append whole bytes to. The position must be aligned.
+    pub(super) fn aligned(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.pending.is_multiple_of(8), "{} bits of a byte", self.pending % 8);
         let whole = (self.pending / 8) as usize;
         self.bytes.extend_from_slice(&(self.bits as u32).to_be_bytes()[4 - whole..]);
         self.pending = 0;
-        &self.bytes
+        &mut self.bytes
     }
 }
 

@@ -100,7 +100,7 @@ impl CavlcWriter {
             Kind::Pcm => {
                 self.intra_type(I_PCM);
                 self.bits.align(false);
-                self.samples(mb);
+                pcm::append(mb, self.bits.aligned());
                 self.left = Edge::all(16);
                 self.above[x] = Edge::all(16);
                 return;
@@ -109,12 +109,6 @@ impl CavlcWriter {
             _ => self.intra(mb),
         }
         self.coefficients(x, mb);
-    }
-
-    fn samples(&mut self, mb: &Macroblock) {
-        let mut samples = Vec::with_capacity(pcm::BYTES);
-        pcm::append(mb, &mut samples);
-        self.bits.raw(&samples);
     }
 
     fn intra_type(&mut self, mb_type: u32) {
@@ -170,13 +164,14 @@ impl CavlcWriter {
         self.bits.se(mb.qp_delta.into());
         let mut luma = Grid::<5>::around(&self.left.luma, &self.above[x].luma);
         if is_intra_16x16 {
-            block(&mut self.bits, &mb.levels.luma_dc, luma.n_c(0, 0));
+            block(&mut self.bits, if mb.levels.luma_dc_coded { &mb.levels.luma_dc } else { &[] }, luma.n_c(0, 0));
         }
         let first = usize::from(is_intra_16x16);
         for (at, raster) in CODING_ORDER.into_iter().enumerate() {
             if mb.cbp >> (at / 4) & 1 == 1 {
                 let (column, row) = (usize::from(raster % 4), usize::from(raster / 4));
-                let levels = &mb.levels.luma[usize::from(raster & 15)][first..];
+                let is_coded = mb.levels.luma_mask >> raster & 1 == 1;
+                let levels = if is_coded { &mb.levels.luma[usize::from(raster & 15)][first..] } else { &[] };
                 luma.counts[row + 1][column + 1] = block(&mut self.bits, levels, luma.n_c(column, row));
             }
         }
@@ -194,10 +189,12 @@ impl CavlcWriter {
             }
         }
         if mb.cbp >= 32 {
-            for (counts, blocks) in counts.iter_mut().zip(&mb.levels.chroma_ac) {
-                for (raster, levels) in blocks.iter().enumerate() {
+            for (at, counts) in counts.iter_mut().enumerate() {
+                for (raster, levels) in mb.levels.chroma_ac[at].iter().enumerate() {
                     let (column, row) = (raster % 2, raster / 2);
-                    counts.counts[row + 1][column + 1] = block(&mut self.bits, &levels[1..], counts.n_c(column, row));
+                    let is_coded = mb.levels.chroma_mask[at] >> raster & 1 == 1;
+                    let levels = if is_coded { &levels[1..] } else { &[] };
+                    counts.counts[row + 1][column + 1] = block(&mut self.bits, levels, counts.n_c(column, row));
                 }
             }
         }

@@ -11,7 +11,7 @@ const CLASS: [u8; 17] = [0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3];
 /// Bits after the prefix of an escaped level.
 const ESCAPE_BITS: u32 = 12;
 
-/// Codes the `size` levels of a block (16, or 15 of AC), with `n_c` of 0..=16, and gives how many aren't zero.
+/// Codes the levels of a block (16, 15 of AC, none if all are zero), with nC of 0..=16, and gives how many aren't zero.
 pub(super) fn block(bits: &mut BitWriter, levels: &[i16], n_c: u8) -> u8 {
     let class = CLASS[usize::from(n_c).min(16)];
     let runs = Runs::of(levels);

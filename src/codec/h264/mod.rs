@@ -32,6 +32,8 @@ mod residual;
 mod slice;
 mod slice_writer;
 mod source;
+#[cfg(test)]
+mod syntax_tests;
 mod tables;
 mod tools;
 

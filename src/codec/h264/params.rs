@@ -257,7 +257,8 @@ mod tests {
             (3840, 2160, 60, 1, 52),
             // Too wide for the level that its number of macroblocks would do with.
             (640, 16, 1, 1, 11),
-            (2048, 16, 1, 1, 22),
+            (1792, 16, 1, 1, 22),
+            (2048, 16, 1, 1, 31),
         ] {
             let sequence = sequence(Profile::Main, width, height, Some((rate, 1)), references);
             assert_eq!(sequence.level().unwrap().idc, idc, "{width}x{height} at {rate}, {references} references");

@@ -3,7 +3,7 @@
 use super::macroblock::Macroblock;
 
 /// Bytes of an I_PCM macroblock's samples.
-pub(super) const BYTES: usize = 384;
+const BYTES: usize = 384;
 
 /// Appends 256 samples of luma, 64 of Cb and 64 of Cr.
 pub(super) fn append(mb: &Macroblock, bytes: &mut Vec<u8>) {
