@@ -13,7 +13,13 @@ mod intra_taps;
 pub(crate) mod quantise;
 pub(crate) mod quantiser;
 pub(crate) mod sad;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod sad_avx2;
 pub(crate) mod satd;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod satd_avx2;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod satd_avx512;
 pub(crate) mod source;
 pub(crate) mod transform4;
 pub(crate) mod transform8;
@@ -24,6 +30,7 @@ pub(crate) type Luma = [[u8; 16]; 16];
 pub(crate) type Chroma = [[u8; 16]; 8];
 /// A 4x4 position's residuals or coefficients (index 4 * y + x) of `N` blocks side by side.
 pub(crate) type Planes<const N: usize> = [[i16; N]; 16];
+
 
 /// Random bytes for tests: noise, or with `contrast` below 255 noise around a level, as pictures have it.
 #[cfg(test)]

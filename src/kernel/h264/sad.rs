@@ -19,8 +19,13 @@ fn row_sad<const N: usize>(a: &[u8], b: &[u8]) -> u32 {
 
 /// SAD of a macroblock's luma.
 #[inline(always)]
-pub(crate) fn sad_16x16<S: Simd>(_simd: S, source: &Luma, reference: &[u8], stride: usize) -> u32 {
+pub(crate) fn sad_16x16<S: Simd>(simd: S, source: &Luma, reference: &[u8], stride: usize) -> u32 {
     let reference = &reference[..15 * stride + 16];
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::sad_avx2::sad_16x16(avx2, source, reference, stride);
+    }
+    let _ = simd;
     let mut sum = 0;
     for (y, row) in source.iter().enumerate() {
         sum += row_sad::<16>(row, &reference[y * stride..][..16]);
@@ -30,8 +35,13 @@ pub(crate) fn sad_16x16<S: Simd>(_simd: S, source: &Luma, reference: &[u8], stri
 
 /// SADs of the 8x8 quadrants of a macroblock's luma, upper left, upper right, lower left, lower right.
 #[inline(always)]
-pub(crate) fn sad_quadrants<S: Simd>(_simd: S, source: &Luma, reference: &[u8], stride: usize) -> [u32; 4] {
+pub(crate) fn sad_quadrants<S: Simd>(simd: S, source: &Luma, reference: &[u8], stride: usize) -> [u32; 4] {
     let reference = &reference[..15 * stride + 16];
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::sad_avx2::sad_quadrants(avx2, source, reference, stride);
+    }
+    let _ = simd;
     let mut sums = [0; 4];
     for (y, row) in source.iter().enumerate() {
         let (left, right) = reference[y * stride..][..16].split_at(8);
@@ -44,9 +54,19 @@ pub(crate) fn sad_quadrants<S: Simd>(_simd: S, source: &Luma, reference: &[u8], 
 /// SAD of quadrant `quadrant` (0..=3 in raster order) of a macroblock's luma. The reference begins at the quadrant's first
 /// sample.
 #[inline(always)]
-pub(crate) fn sad_8x8<S: Simd>(_simd: S, source: &Luma, quadrant: usize, reference: &[u8], stride: usize) -> u32 {
+pub(crate) fn sad_8x8<S: Simd>(simd: S, source: &Luma, quadrant: usize, reference: &[u8], stride: usize) -> u32 {
     let reference = &reference[..7 * stride + 8];
     let (left, top) = (quadrant % 2 * 8, quadrant / 2 % 2 * 8);
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::sad_avx2::sad_8x8(
+            avx2,
+            &source.as_flattened()[16 * top + left..][..7 * 16 + 8],
+            reference,
+            [16, stride],
+        );
+    }
+    let _ = simd;
     let mut sum = 0;
     for y in 0..8 {
         sum += row_sad::<8>(&source[top + y][left..][..8], &reference[y * stride..][..8]);
@@ -56,7 +76,12 @@ pub(crate) fn sad_8x8<S: Simd>(_simd: S, source: &Luma, quadrant: usize, referen
 
 /// SAD of both chroma components of a macroblock.
 #[inline(always)]
-pub(crate) fn sad_chroma<S: Simd>(_simd: S, a: &Chroma, b: &Chroma) -> u32 {
+pub(crate) fn sad_chroma<S: Simd>(simd: S, a: &Chroma, b: &Chroma) -> u32 {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::sad_avx2::sad_chroma(avx2, a, b);
+    }
+    let _ = simd;
     let mut sum = 0;
     for (a, b) in a.iter().zip(b) {
         sum += row_sad::<16>(a, b);
@@ -67,6 +92,12 @@ pub(crate) fn sad_chroma<S: Simd>(_simd: S, a: &Chroma, b: &Chroma) -> u32 {
 /// [`sad_16x16`] of four candidates.
 #[inline(always)]
 pub(crate) fn sad_four<S: Simd>(simd: S, source: &Luma, references: [&[u8]; 4], stride: usize) -> [u32; 4] {
+    let references = references.map(|reference| &reference[..15 * stride + 16]);
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::sad_avx2::sad_four(avx2, source, references, stride);
+    }
+    let _ = simd;
     references.map(|reference| sad_16x16(simd, source, reference, stride))
 }
 

@@ -19,7 +19,7 @@ fn hadamard_sum(differences: &[[i16; 4]; 4]) -> u32 {
     let rows = differences.map(turn);
     let mut sum = 0;
     for x in 0..4 {
-        let column = turn([rows[0][x], rows[1][x], rows[2][x], rows[3][x]]);
+        let column = turn(rows.map(|row| row[x]));
         sum += column.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
     }
     sum
@@ -45,27 +45,76 @@ fn satd_block(source: impl Fn(usize, usize) -> u8, prediction: impl Fn(usize, us
 #[inline(always)]
 pub(crate) fn satd_quadrants<S: Simd>(simd: S, source: &Luma, prediction: &[u8], stride: usize) -> [u32; 4] {
     let prediction = &prediction[..15 * stride + 16];
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if let Some(avx512) = simd.level().as_avx512() {
+            return super::satd_avx512::satd_quadrants(avx512, source, prediction, stride);
+        }
+        if let Some(avx2) = simd.level().as_avx2() {
+            return super::satd_avx2::satd_quadrants(avx2, source, prediction, stride);
+        }
+    }
     [0, 1, 2, 3].map(|q| satd_8x8(simd, source, q, &prediction[q / 2 * 8 * stride + q % 2 * 8..], stride))
 }
 
 /// SATD of a macroblock's luma: the sum of its quadrants'.
 #[inline(always)]
 pub(crate) fn satd_16x16<S: Simd>(simd: S, source: &Luma, prediction: &[u8], stride: usize) -> u32 {
+    let prediction = &prediction[..15 * stride + 16];
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if let Some(avx512) = simd.level().as_avx512() {
+            return super::satd_avx512::satd_16x16(avx512, source, prediction, stride);
+        }
+        if let Some(avx2) = simd.level().as_avx2() {
+            return super::satd_avx2::satd_16x16(avx2, source, prediction, stride);
+        }
+    }
     satd_quadrants(simd, source, prediction, stride).iter().sum()
 }
 
 /// SATD of quadrant `quadrant` (0..=3 in raster order) of a macroblock's luma. The prediction begins at the quadrant's first
 /// sample.
 #[inline(always)]
-pub(crate) fn satd_8x8<S: Simd>(_simd: S, source: &Luma, quadrant: usize, prediction: &[u8], stride: usize) -> u32 {
+pub(crate) fn satd_8x8<S: Simd>(simd: S, source: &Luma, quadrant: usize, prediction: &[u8], stride: usize) -> u32 {
     let prediction = &prediction[..7 * stride + 8];
     let (left, top) = (quadrant % 2 * 8, quadrant / 2 % 2 * 8);
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if let Some(avx512) = simd.level().as_avx512() {
+            return super::satd_avx512::satd_8x8(
+                avx512,
+                &source.as_flattened()[16 * top + left..][..7 * 16 + 8],
+                prediction,
+                [16, stride],
+            );
+        }
+        if let Some(avx2) = simd.level().as_avx2() {
+            return super::satd_avx2::satd_8x8(
+                avx2,
+                &source.as_flattened()[16 * top + left..][..7 * 16 + 8],
+                prediction,
+                [16, stride],
+            );
+        }
+    }
+    let _ = simd;
     satd_block(|x, y| source[top + y][left + x], |x, y| prediction[y * stride + x])
 }
 
 /// SATD of both chroma components of a macroblock, each an 8x8 block.
 #[inline(always)]
-pub(crate) fn satd_chroma<S: Simd>(_simd: S, a: &Chroma, b: &Chroma) -> u32 {
+pub(crate) fn satd_chroma<S: Simd>(simd: S, a: &Chroma, b: &Chroma) -> u32 {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if let Some(avx512) = simd.level().as_avx512() {
+            return super::satd_avx512::satd_chroma(avx512, a, b);
+        }
+        if let Some(avx2) = simd.level().as_avx2() {
+            return super::satd_avx2::satd_chroma(avx2, a, b);
+        }
+    }
+    let _ = simd;
     (0..2).map(|component| satd_block(|x, y| a[y][2 * x + component], |x, y| b[y][2 * x + component])).sum()
 }
 
@@ -88,7 +137,7 @@ mod tests {
             };
             sum += (0..16).map(term).sum::<i32>().unsigned_abs();
         }
-        (sum + 1) / 2
+        sum.div_ceil(2)
     }
 
     #[test]
