@@ -6,6 +6,7 @@ use super::block::Trace;
 use super::mv::{Cell, Field};
 use super::picture::Band;
 use super::tables::chroma_qp;
+use crate::kernel::h264::array;
 use crate::kernel::h264::deblock::{Edge, Offsets, deblock_chroma, deblock_luma};
 
 /// Bits of a macroblock's mask in its left column, and in its top row.
@@ -80,14 +81,18 @@ impl Edges {
             return edges;
         }
         let (x8, y8) = (2 * x as isize, 2 * y as isize);
-        let cells: [[Cell; 3]; 3] =
-            std::array::from_fn(|v| std::array::from_fn(|h| field.at(x8 + h as isize - 1, y8 + v as isize - 1)));
+        let mut cells = [[Cell::Unavailable; 3]; 3];
+        for (v, row) in cells.iter_mut().enumerate() {
+            for (h, cell) in row.iter_mut().enumerate() {
+                *cell = field.at(x8 + h as isize - 1, y8 + v as isize - 1);
+            }
+        }
         if let Some(left) = left {
             edges.vertical[0] = if left.is_intra {
                 [4; 4]
             } else {
                 let coded = (here.mask & LEFT_COLUMN) | ((left.mask >> 3) & LEFT_COLUMN);
-                std::array::from_fn(|k| strength(coded >> (4 * k) & 1 != 0, cells[1 + k / 2][0], cells[1 + k / 2][1]))
+                array(|k| strength(coded >> (4 * k) & 1 != 0, cells[1 + k / 2][0], cells[1 + k / 2][1]))
             };
         }
         if let Some(above) = above {
@@ -95,7 +100,7 @@ impl Edges {
                 [4; 4]
             } else {
                 let coded = (here.mask & TOP_ROW) | (above.mask >> 12);
-                std::array::from_fn(|k| strength(coded >> k & 1 != 0, cells[0][1 + k / 2], cells[1][1 + k / 2]))
+                array(|k| strength(coded >> k & 1 != 0, cells[0][1 + k / 2], cells[1][1 + k / 2]))
             };
         }
         edges.fill_inner(here, &cells);
@@ -130,7 +135,7 @@ impl Edges {
 
     fn luma(&self) -> ([Edge; 4], [Edge; 4]) {
         let edge = |strengths: [[u8; 4]; 4], outer_qp: u8| {
-            std::array::from_fn(|k| Edge {
+            array(|k| Edge {
                 strength: strengths[k],
                 qp: if k == 0 { (self.qp + outer_qp).div_ceil(2) } else { self.qp },
             })
@@ -141,7 +146,7 @@ impl Edges {
     fn chroma(&self, offset: i8) -> ([Edge; 2], [Edge; 2]) {
         let chroma = |qp: u8| chroma_qp(qp, offset);
         let edge = |strengths: [[u8; 4]; 4], outer_qp: u8| {
-            std::array::from_fn(|k| Edge {
+            array(|k| Edge {
                 strength: strengths[2 * k],
                 qp: if k == 0 { (chroma(self.qp) + chroma(outer_qp)).div_ceil(2) } else { chroma(self.qp) },
             })

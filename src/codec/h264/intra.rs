@@ -6,13 +6,13 @@ use super::block::{Around, DC_MODE, Here, NO_MODE};
 use super::macroblock::{CODING_ORDER, Levels, MOST_PROBABLE};
 use super::residual::{QUADRANT, QUADRANT_SHIFT};
 use super::tables::HAS_ABOVE_RIGHT;
-use crate::kernel::h264::Luma;
 use crate::kernel::h264::intra::{Available, ChromaNeighbours, Neighbours16};
 use crate::kernel::h264::intra_search::{search_4x4, search_8x8};
 use crate::kernel::h264::quantise::{dequantise_4x4, dequantise_8x8, quantise_4x4, quantise_8x8};
 use crate::kernel::h264::quantiser::{Quantiser, Quantiser8};
 use crate::kernel::h264::transform4::{add_4x4, forward_4x4, inverse_4x4, residual_4x4};
 use crate::kernel::h264::transform8::{add_8x8, forward_8x8, inverse_8x8, residual_8x8};
+use crate::kernel::h264::{Luma, array};
 
 /// Where the macroblock begins in its canvas: neighbours lie left of it, and a row above.
 const X: usize = 16;
@@ -33,7 +33,7 @@ impl Canvas {
     }
 
     pub(super) fn luma(&self) -> Luma {
-        std::array::from_fn(|y| std::array::from_fn(|x| self.0[y + 1][X + x]))
+        array(|y| self.0[y + 1][X..].first_chunk().copied().unwrap_or_default())
     }
 
     /// The neighbours of an NxN block at (x, y): left ones upwards, the corner, then above and above right.
@@ -62,7 +62,11 @@ impl Canvas {
 
 #[inline(always)]
 fn source_block<const N: usize>(luma: &Luma, x: usize, y: usize) -> [[u8; N]; N] {
-    std::array::from_fn(|v| std::array::from_fn(|h| luma[y + v][x + h]))
+    let mut block = [[0; N]; N];
+    for (out, row) in block.iter_mut().zip(&luma[y..y + N]) {
+        *out = row[x..].first_chunk().copied().unwrap_or([0; N]);
+    }
+    block
 }
 
 /// Modes of 4x4 blocks with those above and to the left, to predict modes from.
@@ -94,7 +98,7 @@ impl Modes {
 /// What each mode costs when `probable` is the most probable one, and may not be used beyond `allowed`.
 #[inline(always)]
 fn mode_costs(probable: u8, lambda: u32, allowed: u16) -> [u16; 16] {
-    std::array::from_fn(|mode| {
+    array(|mode| {
         if allowed >> mode & 1 == 0 {
             u16::MAX / 2
         } else if mode == usize::from(probable) {
@@ -186,7 +190,7 @@ pub(super) fn code_4x4<S: Simd>(
     }
     small.luma = canvas.luma();
     small.modes_below.copy_from_slice(&modes.0[4][1..]);
-    small.modes_right = std::array::from_fn(|k| modes.0[k + 1][4]);
+    small.modes_right = array(|k| modes.0[k + 1][4]);
     levels.luma_mask = small.mask;
     Some(small)
 }
@@ -247,7 +251,7 @@ pub(super) fn code_8x8<S: Simd>(
     }
     small.luma = canvas.luma();
     small.modes_below.copy_from_slice(&modes.0[4][1..]);
-    small.modes_right = std::array::from_fn(|k| modes.0[k + 1][4]);
+    small.modes_right = array(|k| modes.0[k + 1][4]);
     levels.luma_mask = small.mask;
     Some(small)
 }

@@ -13,7 +13,7 @@ use crate::kernel::h264::transform4::{
     residual_luma,
 };
 use crate::kernel::h264::transform8::{Planes8, add_luma8, forward8, inverse8, residual_luma8};
-use crate::kernel::h264::{Chroma, Luma, Planes};
+use crate::kernel::h264::{Chroma, Luma, Planes, array};
 
 /// Scores (see `lone_ones`) under which a quadrant, a macroblock's luma and its chroma AC aren't worth their bits.
 const QUADRANT_SCORE: u8 = 4;
@@ -37,7 +37,10 @@ pub(super) fn luma_cbp(mask: u16) -> u8 {
 /// Clears the lanes of blocks that aren't in `mask`.
 #[inline(always)]
 fn keep_lanes<const N: usize>(planes: &mut Planes<N>, mask: u32) {
-    let keep: [i16; N] = std::array::from_fn(|lane| if mask >> lane & 1 != 0 { -1 } else { 0 });
+    let mut keep = [0; N];
+    for (lane, keep) in keep.iter_mut().enumerate() {
+        *keep = if mask >> lane & 1 != 0 { -1 } else { 0 };
+    }
     for plane in planes {
         for (value, keep) in plane.iter_mut().zip(&keep) {
             *value &= keep;
@@ -228,7 +231,7 @@ pub(super) fn luma16<S: Simd>(
     }
     scaled[0] = [0; 16];
     if levels.luma_dc_coded {
-        levels.luma_dc = ZIGZAG.map(|position| dc[usize::from(position)]);
+        levels.luma_dc = array(|k| dc[usize::from(ZIGZAG[k] & 15)]);
         scaled[0] = inverse_luma_dc(simd, dc);
         dequantise_luma_dc(simd, &mut scaled[0], quantiser);
     }

@@ -18,6 +18,7 @@ use super::source::{Size, Source};
 use super::tables::LAMBDA;
 use super::tools::Tools;
 use crate::kernel::Vectorise;
+use crate::kernel::h264::array;
 use crate::kernel::h264::copy::{store_chroma, store_luma};
 use crate::kernel::h264::deblock::Offsets;
 use crate::kernel::h264::interpolate::HalfSamples;
@@ -213,8 +214,8 @@ impl SliceJob<'_> {
         coder.above_luma[16 * x..16 * x + 16].copy_from_slice(&made.luma[15]);
         coder.above_chroma[16 * x..16 * x + 16].copy_from_slice(&made.chroma[7]);
         coder.above_modes[x] = made.modes_below;
-        left.luma = std::array::from_fn(|k| made.luma[k][15]);
-        left.chroma = std::array::from_fn(|k| made.chroma[k / 2][14 + k % 2]);
+        left.luma = array(|k| made.luma[k][15]);
+        left.chroma = array(|k| made.chroma[k / 2][14 + k % 2]);
         left.modes = made.modes_right;
         coder.field.set(x, y, made.cells);
         let macroblock = &coder.macroblock;

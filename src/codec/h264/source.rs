@@ -65,5 +65,9 @@ impl Source {
 fn block<const N: usize>(plane: &[u8], stride: usize, first_row: usize, column: usize) -> [[u8; 16]; N] {
     let start = first_row * stride + 16 * column;
     let rows = &plane[start..start + (N - 1) * stride + 16];
-    std::array::from_fn(|y| rows[y * stride..].first_chunk().copied().unwrap_or_default())
+    let mut block = [[0; 16]; N];
+    for (y, out) in block.iter_mut().enumerate() {
+        *out = rows[y * stride..].first_chunk().copied().unwrap_or_default();
+    }
+    block
 }

@@ -31,6 +31,15 @@ pub(crate) type Chroma = [[u8; 16]; 8];
 /// A 4x4 position's residuals or coefficients (index 4 * y + x) of `N` blocks side by side.
 pub(crate) type Planes<const N: usize> = [[i16; N]; 16];
 
+/// An array by index. `std::array::from_fn` may stay out of line, and is then not compiled for the SIMD level.
+#[inline(always)]
+pub(crate) fn array<T: Copy + Default, const N: usize>(of: impl Fn(usize) -> T) -> [T; N] {
+    let mut all = [T::default(); N];
+    for (k, item) in all.iter_mut().enumerate() {
+        *item = of(k);
+    }
+    all
+}
 
 /// Random bytes for tests: noise, or with `contrast` below 255 noise around a level, as pictures have it.
 #[cfg(test)]
