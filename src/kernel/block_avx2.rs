@@ -85,7 +85,7 @@ kernel! {
 kernel! {
     /// Transposes the 8x8 words of each 128-bit lane.
     #[inline]
-    fn transpose(_token: Avx2, r: [__m256i; 8]) -> [__m256i; 8] {
+    pub(super) fn transpose(_token: Avx2, r: [__m256i; 8]) -> [__m256i; 8] {
         let a = [
             _mm256_unpacklo_epi16(r[0], r[1]), _mm256_unpackhi_epi16(r[0], r[1]),
             _mm256_unpacklo_epi16(r[2], r[3]), _mm256_unpackhi_epi16(r[2], r[3]),

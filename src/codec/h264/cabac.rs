@@ -27,7 +27,7 @@ const fn lps_table() -> [u64; 64] {
     let mut at = 0;
     while at < 256 {
         let range = RANGE_LPS[at / 4][at % 4];
-        // Up to 256 at least. Only 240 and the like need one bit.
+        // Up to 256 at least.
         let shift = range.leading_zeros() as u64 + 1;
         table[at / 4] |= (range as u64 | shift << 8) << (16 * (at % 4));
         at += 1;
@@ -174,7 +174,7 @@ impl Engine {
         self.registers = Registers::START;
         let table = &CONTEXT_INIT[cabac_init_idc.map_or(0, |idc| usize::from(idc.min(2)) + 1)];
         for (state, &[m, n]) in self.contexts[..CONTEXTS].iter_mut().zip(table) {
-            let initial = ((i16::from(m) * i16::from(qp) >> 4) + i16::from(n)).clamp(1, 126) as u8;
+            let initial = (((i16::from(m) * i16::from(qp)) >> 4) + i16::from(n)).clamp(1, 126) as u8;
             *state = if initial <= 63 { (63 - initial) << 2 } else { (initial - 64) << 2 | 2 };
         }
     }
@@ -206,5 +206,182 @@ impl Engine {
     #[inline(always)]
     pub(super) fn len_bits(&self) -> usize {
         8 * self.bytes.len() + (self.registers.pending + 10) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// The decoding engine (9.3.1.2, 9.3.3.2), a bit at a time.
+    struct Decoder<'a> {
+        bytes: &'a [u8],
+        at_bit: usize,
+        range: u32,
+        offset: u32,
+        /// pStateIdx and valMPS.
+        contexts: Vec<(usize, bool)>,
+    }
+
+    impl<'a> Decoder<'a> {
+        fn new(bytes: &'a [u8], at_byte: usize, contexts: Vec<(usize, bool)>) -> Self {
+            let mut decoder = Self { bytes, at_bit: 8 * at_byte, range: 510, offset: 0, contexts };
+            for _ in 0..9 {
+                decoder.offset = decoder.offset << 1 | decoder.bit();
+            }
+            decoder
+        }
+
+        fn bit(&mut self) -> u32 {
+            let bit = self.bytes[self.at_bit / 8] >> (7 - self.at_bit % 8) & 1;
+            self.at_bit += 1;
+            bit.into()
+        }
+
+        fn renormalise(&mut self) {
+            while self.range < 256 {
+                self.range <<= 1;
+                self.offset = self.offset << 1 | self.bit();
+            }
+        }
+
+        fn decode(&mut self, context: usize) -> bool {
+            let (state, most_probable) = self.contexts[context];
+            let lps = u32::from(RANGE_LPS[state][(self.range >> 6 & 3) as usize]);
+            self.range -= lps;
+            let is_least = self.offset >= self.range;
+            if is_least {
+                self.offset -= self.range;
+                self.range = lps;
+                self.contexts[context] = (NEXT_AFTER_LPS[state].into(), most_probable ^ (state == 0));
+            } else {
+                self.contexts[context].0 = (state + 1).min(62);
+            }
+            self.renormalise();
+            most_probable ^ is_least
+        }
+
+        fn bypass(&mut self) -> u32 {
+            self.offset = self.offset << 1 | self.bit();
+            let bin = u32::from(self.offset >= self.range);
+            self.offset -= bin * self.range;
+            bin
+        }
+
+        fn terminate(&mut self) -> bool {
+            self.range -= 2;
+            let is_end = self.offset >= self.range;
+            if !is_end {
+                self.renormalise();
+            }
+            is_end
+        }
+    }
+
+    #[derive(Debug)]
+    enum Step {
+        Bin(usize, bool),
+        Bypass(u32, u32),
+        GoOn,
+        /// An end, then these bytes, and a fresh start.
+        Samples(Vec<u8>),
+    }
+
+    fn random(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed >> 33
+    }
+
+    /// Bins that are one in `chances` times, so that contexts go far; and everything else now and then.
+    fn steps(seed: &mut u64) -> Vec<Step> {
+        let chances = [2, 3, 10, 100, 1000, 1_000_000][random(seed) as usize % 6];
+        let others = [2, 5, 50, 1000][random(seed) as usize % 4];
+        let count = random(seed) % 3000;
+        (0..count)
+            .map(|_| match random(seed) % others {
+                0 => {
+                    let len = (random(seed) % u64::from(MAX_BYPASS_BITS + 1)) as u32;
+                    let bins = if random(seed) % 2 == 0 { u32::MAX } else { random(seed) as u32 };
+                    Step::Bypass(bins & ((1 << len) - 1), len)
+                }
+                1 if random(seed) % 40 == 0 => Step::Samples((0..random(seed) % 30).map(|at| at as u8).collect()),
+                1 => Step::GoOn,
+                _ => Step::Bin((random(seed) % 460) as usize, random(seed) % chances == 0),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_plain_decoder_reads_every_bin() {
+        let mut seed = 5;
+        let mut engine = Engine::default();
+        for round in 0..208_u8 {
+            engine.start(&[1, 0xFF, 0xFF], (round % 4 > 0).then(|| round % 4 - 1), round % 52);
+            let contexts = engine.contexts.iter().map(|state| (usize::from(state >> 2), state & 2 != 0)).collect();
+            let steps = steps(&mut seed);
+            for step in &steps {
+                match step {
+                    Step::Bin(context, bin) => engine.encode(*context, *bin),
+                    Step::Bypass(bins, len) => engine.bypass(*bins, *len),
+                    Step::GoOn => engine.go_on(),
+                    Step::Samples(bytes) => {
+                        engine.end();
+                        engine.bytes.extend_from_slice(bytes);
+                    }
+                }
+            }
+            engine.end();
+            let bytes = engine.bytes.clone();
+            assert_eq!(bytes[..3], [1, 0xFF, 0xFF], "the header stays");
+            let mut decoder = Decoder::new(&bytes, 3, contexts);
+            for (at, step) in steps.iter().enumerate() {
+                let agrees = match step {
+                    Step::Bin(context, bin) => decoder.decode(*context) == *bin,
+                    Step::Bypass(bins, len) => (0..*len).rev().all(|bit| decoder.bypass() == bins >> bit & 1),
+                    Step::GoOn => !decoder.terminate(),
+                    Step::Samples(samples) => {
+                        let ends = decoder.terminate();
+                        let at_byte = decoder.at_bit.div_ceil(8);
+                        let kept = std::mem::take(&mut decoder.contexts);
+                        let same = bytes[at_byte..][..samples.len()] == samples[..];
+                        decoder = Decoder::new(&bytes, at_byte + samples.len(), kept);
+                        ends && same
+                    }
+                };
+                assert!(agrees, "round {round}, step {at}: {step:?}");
+            }
+            assert!(decoder.terminate(), "round {round} doesn't end");
+            // The decoder has read the stop bit, and after it are zeros up to the byte's end.
+            assert_eq!(bytes.len(), decoder.at_bit.div_ceil(8), "round {round}");
+            let last = *bytes.last().unwrap();
+            assert_eq!(last.trailing_zeros() as usize, (8 - decoder.at_bit % 8) % 8, "round {round}: {last:#x}");
+        }
+    }
+
+    #[test]
+    #[ignore = "prints figures: run with --release --nocapture"]
+    fn bins_per_second() {
+        let mut seed = 9;
+        for chances in [2, 4, 12] {
+            let bins: Vec<(u16, bool)> =
+                (0..1 << 16).map(|_| ((random(&mut seed) % 60) as u16, random(&mut seed) % chances == 0)).collect();
+            let mut engine = Engine::default();
+            let mut best = f64::MAX;
+            for _ in 0..40 {
+                engine.start(&[], None, 30);
+                let started = Instant::now();
+                let Engine { registers, contexts, bytes } = &mut engine;
+                let mut coder = *registers;
+                for &(context, bin) in &bins {
+                    coder.encode(&mut contexts[usize::from(context) & 511], bin, bytes);
+                }
+                *registers = coder;
+                best = best.min(started.elapsed().as_secs_f64());
+            }
+            let (per_s, bits) = (bins.len() as f64 / best, engine.len_bits() as f64 / bins.len() as f64);
+            println!("1 in {chances}: {:.1} Mbin/s, {:.2} ns a bin, {bits:.2} bits a bin", per_s / 1e6, 1e9 / per_s);
+        }
     }
 }

@@ -76,3 +76,110 @@ impl SliceWriter {
         nal::append(self.nal_header, payload, framing, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use crate::codec::h264::header::{Deblocking, Marking, Reference};
+    use crate::codec::h264::macroblock::{Kind, Levels, Partition};
+    use crate::codec::h264::params::Profile;
+
+    use super::*;
+
+    const SEQUENCE: Sequence = Sequence {
+        profile: Profile::Main,
+        width: 1280,
+        height: 720,
+        color: None,
+        frame_rate: None,
+        references: 1,
+        max_bitrate_bps: None,
+        chroma_qp_offset: 0,
+    };
+    const HEADER: SliceHeader = SliceHeader {
+        first_macroblock: 0,
+        intra: false,
+        idr: None,
+        frame_num: 1,
+        reference: Reference::Newest,
+        marking: Marking::Sliding,
+        qp: 26,
+        deblocking: Deblocking { idc: 0, alpha_offset_div2: 0, beta_offset_div2: 0 },
+        cabac_init_idc: 0,
+    };
+
+    fn random(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed >> 33
+    }
+
+    /// A level that is rarer the later it comes, and mostly small.
+    fn level(seed: &mut u64, at: usize, size: usize, density: u64) -> i16 {
+        let reach = density * (size - at) as u64 / size as u64;
+        if random(seed) % 16 >= reach {
+            return 0;
+        }
+        let magnitude = 1 + (random(seed) % 4096).leading_zeros().saturating_sub(52) as i16;
+        if random(seed) % 2 == 0 { magnitude } else { -magnitude }
+    }
+
+    fn dense(seed: &mut u64, density: u64, transform_8x8: bool) -> Macroblock {
+        let mut levels = Levels { luma_mask: u16::MAX, chroma_mask: [15; 2], ..Levels::default() };
+        for block in &mut levels.luma {
+            *block = std::array::from_fn(|at| level(seed, at, 16, density));
+            block[0] |= 1;
+        }
+        for block in &mut levels.luma8 {
+            *block = std::array::from_fn(|at| level(seed, at, 64, density));
+            block[0] |= 1;
+        }
+        for block in levels.chroma_ac.as_flattened_mut() {
+            *block = std::array::from_fn(|at| level(seed, at, 16, density));
+            block[1] |= 1;
+        }
+        let kind = Kind::Inter(Partition::Whole);
+        Macroblock { kind, cbp: 47, transform_8x8, mvd: [[1, -2]; 4], levels, ..Macroblock::default() }
+    }
+
+    #[test]
+    #[ignore = "prints figures: run with --release --nocapture"]
+    fn macroblocks_per_second() {
+        let mut seed = 3;
+        let mut writer = SliceWriter::new();
+        let mut out = Vec::new();
+        for (profile, transform_8x8) in
+            [(Profile::ConstrainedBaseline, false), (Profile::Main, false), (Profile::High, true)]
+        {
+            let sequence = Sequence { profile, ..SEQUENCE };
+            for density in [2, 6, 16] {
+                let row: Vec<Macroblock> = (0..80).map(|_| dense(&mut seed, density, transform_8x8)).collect();
+                measure(&mut writer, &sequence, &mut out, &format!("density {density}"), |writer| {
+                    row.iter().enumerate().for_each(|(x, mb)| writer.macroblock(x, mb));
+                });
+            }
+            measure(&mut writer, &sequence, &mut out, "skips", |writer| (0..80).for_each(|x| writer.skip(x)));
+        }
+    }
+
+    fn measure(
+        writer: &mut SliceWriter,
+        sequence: &Sequence,
+        out: &mut Vec<u8>,
+        what: &str,
+        mut row: impl FnMut(&mut SliceWriter),
+    ) {
+        let mut best = f64::MAX;
+        for _ in 0..500 {
+            out.clear();
+            let started = Instant::now();
+            writer.start(sequence, &HEADER);
+            (0..2).for_each(|_| row(writer));
+            writer.finish(Framing::AnnexB, out);
+            best = best.min(started.elapsed().as_secs_f64());
+        }
+        let (each_ns, bits) = (best / 160.0 * 1e9, (8 * out.len()) as f64);
+        let (rate, profile) = (bits / best / 1e6, sequence.profile);
+        println!("{profile} {what}: {each_ns:.0} ns a macroblock of {:.0} bits, {rate:.0} Mbit/s", bits / 160.0);
+    }
+}

@@ -112,8 +112,8 @@ impl Recipe {
     }
 
     fn macroblock(&self, random: &mut Random, intra_slice: bool, has_above: bool, has_left: bool) -> Macroblock {
-        let mut mb = Macroblock::default();
-        mb.kind = self.kind(random, intra_slice, has_above, has_left);
+        let kind = self.kind(random, intra_slice, has_above, has_left);
+        let mut mb = Macroblock { kind, ..Macroblock::default() };
         mb.chroma_mode = match random.below(4) {
             1 if has_left => 1,
             2 if has_above => 2,
@@ -334,5 +334,117 @@ fn both_entropy_coders_say_the_same_to_a_decoder() {
 fn streams_with_8x8_transforms_are_read() {
     for recipe in recipes(true) {
         decoded(&recipe, Profile::High, &recipe.stream(Profile::High));
+    }
+}
+
+#[test]
+fn samples_come_back_as_they_are() {
+    let (width, height) = (32, 32);
+    let recipe = Recipe {
+        seed: 2,
+        width,
+        height,
+        pictures: 1,
+        slices: 1,
+        sparseness: 2,
+        large_one_in: 0,
+        has_transform_8x8: false,
+    };
+    let mut random = Random(77);
+    let mut slices = recipe.slices();
+    slices[0].header.deblocking.idc = 1;
+    let mut expected = vec![0; recipe.frame_bytes()];
+    for (at, mb) in slices[0].macroblocks.iter_mut().enumerate() {
+        let mut samples = Box::<(crate::kernel::h264::Luma, crate::kernel::h264::Chroma)>::default();
+        let (left, top) = (at % 2 * 16, at / 2 * 16);
+        for (y, row) in samples.0.iter_mut().enumerate() {
+            row.fill_with(|| random.next() as u8);
+            expected[(top + y) * 32 + left..][..16].copy_from_slice(row);
+        }
+        for (y, row) in samples.1.iter_mut().enumerate() {
+            row.fill_with(|| random.next() as u8);
+            for (x, pair) in row.as_chunks::<2>().0.iter().enumerate() {
+                let at = 1024 + (top / 2 + y) * 16 + left / 2 + x;
+                (expected[at], expected[at + 256]) = (pair[0], pair[1]);
+            }
+        }
+        (mb.kind, mb.pcm) = (Kind::Pcm, Some(samples));
+    }
+    for profile in Profile::ALL {
+        let Some(pictures) = decoded(&recipe, profile, &recipe.stream_of(profile, &slices)) else { return };
+        assert!(pictures == expected, "{profile}: other samples");
+    }
+}
+
+/// Every P picture repeats its reference, so the pictures tell which one that was.
+#[test]
+fn long_term_references_are_found_again() {
+    let recipe = Recipe {
+        seed: 4,
+        width: 64,
+        height: 48,
+        pictures: 8,
+        slices: 2,
+        sparseness: 3,
+        large_one_in: 0,
+        has_transform_8x8: false,
+    };
+    // Which picture each one shows: itself if intra.
+    let (newest, long) = (Reference::Newest, Reference::LongTerm);
+    let marked = |index| Marking::LongTerm { index, slots: 2 };
+    let plan = [
+        (None, marked(0), 0),
+        (None, marked(1), 1),
+        (Some(long(0)), Marking::Sliding, 0),
+        (Some(long(1)), Marking::Sliding, 1),
+        (Some(newest), Marking::Sliding, 1),
+        (None, marked(0), 5),
+        (Some(newest), Marking::Sliding, 1),
+        (Some(long(0)), marked(1), 5),
+    ];
+    let mut slices = recipe.slices();
+    for (pair, (picture, (reference, marking, _))) in slices.chunks_mut(2).zip(plan.iter().enumerate()) {
+        for slice in pair {
+            let intra = reference.is_none();
+            slice.header.intra = intra;
+            slice.header.reference = reference.unwrap_or(newest);
+            slice.header.marking = *marking;
+            slice.header.deblocking.idc = 1;
+            slice.header.frame_num = picture as u32;
+            for mb in &mut slice.macroblocks {
+                if !intra {
+                    mb.kind = Kind::Skip;
+                } else if !matches!(mb.kind, Kind::Pcm) {
+                    (mb.kind, mb.chroma_mode, mb.cbp) = (Kind::Intra16x16(2), 0, mb.cbp & 0x30);
+                    mb.transform_8x8 = false;
+                }
+            }
+        }
+    }
+    for profile in [Profile::ConstrainedBaseline, Profile::High] {
+        let mut recipe = recipe;
+        recipe.pictures = plan.len() as u32;
+        let Some(pictures) = decoded(&recipe, profile, &recipe.stream_of(profile, &slices)) else { return };
+        let pictures: Vec<&[u8]> = pictures.chunks(recipe.frame_bytes()).collect();
+        assert!(pictures[0] != pictures[1] && pictures[1] != pictures[5]);
+        for (picture, (_, _, shows)) in plan.iter().enumerate() {
+            assert!(pictures[picture] == pictures[*shows], "{profile}: picture {picture} isn't {shows}");
+        }
+    }
+}
+
+#[test]
+fn a_decoder_notices_a_wrong_bit() {
+    let recipe = recipes(true).nth(1).unwrap();
+    for profile in Profile::ALL {
+        let recipe = Recipe { has_transform_8x8: profile.has_transform_8x8(), ..recipe };
+        let stream = recipe.stream(profile);
+        let Some(right) = decode(&stream) else { return };
+        assert!(right.is_ok(), "{right:?}");
+        for part in [3, 5, 7] {
+            let mut wrong = stream.clone();
+            wrong[stream.len() * part / 9] ^= 0x10;
+            assert!(decode(&wrong).unwrap() != right, "{profile}: nothing noticed at {part}/9");
+        }
     }
 }

@@ -1,53 +1,34 @@
 //! Macroblocks in and out of planes.
 //!
-//! Planes are sliced once, to the extent of the block; all functions panic where it doesn't lie in the plane.
+//! All functions panic where the macroblock doesn't lie in the plane.
 
 use fearless_simd::Simd;
 
+use super::rows::{rows, store_rows};
 use super::{Chroma, Luma};
-
-/// Copies `N` rows of 16 bytes, `stride` apart, from `plane[at]` on.
-#[inline(always)]
-fn load<const N: usize>(plane: &[u8], at: usize, stride: usize) -> [[u8; 16]; N] {
-    let mut block = [[0; 16]; N];
-    let samples = &plane[at..][..(N - 1) * stride + 16];
-    for (y, row) in block.iter_mut().enumerate() {
-        row.copy_from_slice(&samples[y * stride..][..16]);
-    }
-    block
-}
-
-/// The inverse of [`load`].
-#[inline(always)]
-fn store<const N: usize>(plane: &mut [u8], at: usize, stride: usize, block: &[[u8; 16]; N]) {
-    let samples = &mut plane[at..][..(N - 1) * stride + 16];
-    for (y, row) in block.iter().enumerate() {
-        samples[y * stride..][..16].copy_from_slice(row);
-    }
-}
 
 /// The macroblock whose first luma sample is `plane[at]`.
 #[inline(always)]
 pub(crate) fn load_luma<S: Simd>(_simd: S, plane: &[u8], at: usize, stride: usize) -> Luma {
-    load(plane, at, stride)
+    rows(&plane[at..], stride).map(|row| *row)
 }
 
 /// The macroblock whose first pair of chroma samples is at `plane[at]`; `stride` in bytes.
 #[inline(always)]
 pub(crate) fn load_chroma<S: Simd>(_simd: S, plane: &[u8], at: usize, stride: usize) -> Chroma {
-    load(plane, at, stride)
+    rows(&plane[at..], stride).map(|row| *row)
 }
 
 /// Puts luma of a macroblock at `plane[at]`.
 #[inline(always)]
 pub(crate) fn store_luma<S: Simd>(_simd: S, plane: &mut [u8], at: usize, stride: usize, block: &Luma) {
-    store(plane, at, stride, block);
+    store_rows(block, &mut plane[at..], stride);
 }
 
 /// Puts pairs of chroma samples of a macroblock at `plane[at]`; `stride` in bytes.
 #[inline(always)]
 pub(crate) fn store_chroma<S: Simd>(_simd: S, plane: &mut [u8], at: usize, stride: usize, block: &Chroma) {
-    store(plane, at, stride, block);
+    store_rows(block, &mut plane[at..], stride);
 }
 
 #[cfg(test)]

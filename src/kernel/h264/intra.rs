@@ -53,7 +53,7 @@ fn total(samples: &[u8]) -> u32 {
 
 /// The mean of what is available of two rows of 1 << `log2` neighbours.
 #[inline(always)]
-fn mean(above: Option<u32>, left: Option<u32>, log2: u32) -> u8 {
+pub(super) fn mean(above: Option<u32>, left: Option<u32>, log2: u32) -> u8 {
     let mean = match (above, left) {
         (Some(above), Some(left)) => (above + left + (1 << log2)) >> (log2 + 1),
         (Some(one), None) | (None, Some(one)) => (one + (1 << log2 >> 1)) >> log2,
@@ -203,13 +203,19 @@ pub(crate) fn filter_8x8<S: Simd>(simd: S, neighbours: &[u8; 25], available: Ava
     out
 }
 
+/// What Intra_8x8's DC mode predicts.
+#[inline(always)]
+pub(super) fn mean_8x8(filtered: &[u8; 25], available: Available) -> u8 {
+    let (left, above) = (total(&filtered[..8]), total(&filtered[9..17]));
+    mean(available.above.then_some(above), available.left.then_some(left), 3)
+}
+
 /// Everything that an Intra_8x8 mode can predict a sample as: [`intra_taps`] says where each lies.
 #[inline(always)]
 pub(super) fn values_8x8(filtered: &[u8; 25], available: Available) -> [u8; 128] {
     let mut values = [0; 128];
     values[..25].copy_from_slice(filtered);
-    let (left, above) = (total(&filtered[..8]), total(&filtered[9..17]));
-    values[DC_8] = mean(available.above.then_some(above), available.left.then_some(left), 3);
+    values[DC_8] = mean_8x8(filtered, available);
     let edge: [u16; 27] = std::array::from_fn(|k| u16::from(filtered[k.clamp(1, 25) - 1]));
     for k in 0..25 {
         values[HALF_8 + k] = ((edge[k] + edge[k + 1] + 1) >> 1) as u8;
@@ -225,4 +231,222 @@ pub(crate) fn intra8x8<S: Simd>(simd: S, mode: u8, filtered: &[u8; 25], availabl
     let values = values_8x8(filtered, available);
     let taps = &TAPS_8X8[usize::from(mode.min(intra_taps::MODES as u8 - 1))];
     std::array::from_fn(|y| std::array::from_fn(|x| values[usize::from(taps[8 * y + x] & 127)]))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use fearless_simd::dispatch;
+
+    use super::super::noise::Noise;
+    use super::*;
+    use crate::kernel::each_level;
+
+    /// A block's mode as 8.3.1.2 and 8.3.2.2 write it, `n` its size; `e` the neighbours on one line.
+    pub(in super::super) fn standard<const N: usize>(mode: u8, e: &[u8], available: Available) -> [[u8; N]; N] {
+        let n = N as i32;
+        let p = |x: i32, y: i32| -> i32 {
+            let at = if y < 0 { n + 1 + x } else { n - 1 - y };
+            i32::from(e[at as usize])
+        };
+        let two = |a: i32, b: i32| (a + b + 1) >> 1;
+        let three = |a: i32, b: i32, c: i32| (a + 2 * b + c + 2) >> 2;
+        let sample = |x: i32, y: i32| match mode {
+            0 => p(x, -1),
+            1 => p(-1, y),
+            2 => {
+                let above: i32 = (0..n).map(|k| p(k, -1)).sum();
+                let left: i32 = (0..n).map(|k| p(-1, k)).sum();
+                match (available.above, available.left) {
+                    (true, true) => (above + left + n) / (2 * n),
+                    (true, false) => (above + n / 2) / n,
+                    (false, true) => (left + n / 2) / n,
+                    (false, false) => 128,
+                }
+            }
+            3 if x == n - 1 && y == n - 1 => (p(2 * n - 2, -1) + 3 * p(2 * n - 1, -1) + 2) >> 2,
+            3 => three(p(x + y, -1), p(x + y + 1, -1), p(x + y + 2, -1)),
+            4 if x > y => three(p(x - y - 2, -1), p(x - y - 1, -1), p(x - y, -1)),
+            4 if x < y => three(p(-1, y - x - 2), p(-1, y - x - 1), p(-1, y - x)),
+            4 => three(p(0, -1), p(-1, -1), p(-1, 0)),
+            5 => match 2 * x - y {
+                z if z >= 0 && z % 2 == 0 => two(p(x - (y >> 1) - 1, -1), p(x - (y >> 1), -1)),
+                z if z >= 0 => three(p(x - (y >> 1) - 2, -1), p(x - (y >> 1) - 1, -1), p(x - (y >> 1), -1)),
+                -1 => three(p(-1, 0), p(-1, -1), p(0, -1)),
+                _ => three(p(-1, y - 2 * x - 1), p(-1, y - 2 * x - 2), p(-1, y - 2 * x - 3)),
+            },
+            6 => match 2 * y - x {
+                z if z >= 0 && z % 2 == 0 => two(p(-1, y - (x >> 1) - 1), p(-1, y - (x >> 1))),
+                z if z >= 0 => three(p(-1, y - (x >> 1) - 2), p(-1, y - (x >> 1) - 1), p(-1, y - (x >> 1))),
+                -1 => three(p(-1, 0), p(-1, -1), p(0, -1)),
+                _ => three(p(x - 2 * y - 1, -1), p(x - 2 * y - 2, -1), p(x - 2 * y - 3, -1)),
+            },
+            7 if y % 2 == 0 => two(p(x + (y >> 1), -1), p(x + (y >> 1) + 1, -1)),
+            7 => three(p(x + (y >> 1), -1), p(x + (y >> 1) + 1, -1), p(x + (y >> 1) + 2, -1)),
+            _ => match x + 2 * y {
+                z if z > 2 * n - 3 => p(-1, n - 1),
+                z if z == 2 * n - 3 => (p(-1, n - 2) + 3 * p(-1, n - 1) + 2) >> 2,
+                z if z % 2 == 0 => two(p(-1, y + (x >> 1)), p(-1, y + (x >> 1) + 1)),
+                _ => three(p(-1, y + (x >> 1)), p(-1, y + (x >> 1) + 1), p(-1, y + (x >> 1) + 2)),
+            },
+        };
+        std::array::from_fn(|y| std::array::from_fn(|x| sample(x as i32, y as i32) as u8))
+    }
+
+    /// 8.3.2.2.1 as it is written.
+    pub(in super::super) fn standard_filter(e: &[u8; 25], available: Available) -> [u8; 25] {
+        let p = |x: i32, y: i32| -> i32 { i32::from(e[(if y < 0 { 9 + x } else { 7 - y }) as usize]) };
+        let mut out = [0; 25];
+        let three = |a: i32, b: i32, c: i32| ((a + 2 * b + c + 2) >> 2) as u8;
+        if available.above {
+            out[9] = if available.corner {
+                three(p(-1, -1), p(0, -1), p(1, -1))
+            } else {
+                three(p(0, -1), p(0, -1), p(1, -1))
+            };
+            for x in 1..15 {
+                out[9 + x as usize] = three(p(x - 1, -1), p(x, -1), p(x + 1, -1));
+            }
+            out[24] = three(p(14, -1), p(15, -1), p(15, -1));
+        }
+        if available.corner {
+            out[8] = match (available.above, available.left) {
+                (true, false) => three(p(-1, -1), p(-1, -1), p(0, -1)),
+                (false, true) => three(p(-1, -1), p(-1, -1), p(-1, 0)),
+                (true, true) => three(p(0, -1), p(-1, -1), p(-1, 0)),
+                (false, false) => e[8],
+            };
+        }
+        if available.left {
+            out[7] = if available.corner {
+                three(p(-1, -1), p(-1, 0), p(-1, 1))
+            } else {
+                three(p(-1, 0), p(-1, 0), p(-1, 1))
+            };
+            for y in 1..7 {
+                out[7 - y as usize] = three(p(-1, y - 1), p(-1, y), p(-1, y + 1));
+            }
+            out[0] = three(p(-1, 6), p(-1, 7), p(-1, 7));
+        }
+        out
+    }
+
+    pub(in super::super) fn availabilities() -> impl Iterator<Item = Available> {
+        (0..8).map(|bits| Available { above: bits & 1 != 0, left: bits & 2 != 0, corner: bits & 4 != 0 })
+    }
+
+    #[test]
+    fn blocks_are_predicted_as_the_standard_says() {
+        let mut noise = Noise(11);
+        for (kind, available) in (0..30).flat_map(|kind| availabilities().map(move |available| (kind, available))) {
+            let [four]: [[u8; 13]; 1] = noise.rows(kind);
+            let [eight]: [[u8; 25]; 1] = noise.rows(kind);
+            let filtered = standard_filter(&eight, available);
+            each_level!(level => {
+                let is = dispatch!(level, simd => filter_8x8(simd, &eight, available));
+                for (range, means) in [(0..8, available.left), (8..9, available.corner), (9..25, available.above)] {
+                    assert!(!means || is[range.clone()] == filtered[range]);
+                }
+                for mode in (0..9).filter(|mode| available.modes() >> mode & 1 == 1) {
+                    let is = dispatch!(level, simd => intra4x4(simd, mode, &four, available));
+                    assert_eq!(is, standard::<4>(mode, &four, available), "mode {mode}");
+                    let is = dispatch!(level, simd => intra8x8(simd, mode, &filtered, available));
+                    assert_eq!(is, standard::<8>(mode, &filtered, available), "mode {mode}");
+                }
+            });
+        }
+    }
+
+    /// 8.3.3 as it is written, for one colour of `N` by `N` samples; plane prediction's factor and halves from its size.
+    fn standard_plane<const N: usize>(above: [i32; N], left: [i32; N], corner: i32) -> [[u8; N]; N] {
+        let half = N as i32 / 2;
+        let at = |line: &[i32; N], k: i32| if k < 0 { corner } else { line[k as usize] };
+        let slope = |line: &[i32; N]| -> i32 {
+            (0..half).map(|k| (k + 1) * (at(line, half + k) - at(line, half - 2 - k))).sum()
+        };
+        let factor = if N == 16 { 5 } else { 34 };
+        let (b, c) = ((factor * slope(&above) + 32) >> 6, (factor * slope(&left) + 32) >> 6);
+        let a = 16 * (above[N - 1] + left[N - 1]);
+        std::array::from_fn(|y| {
+            std::array::from_fn(|x| {
+                ((a + b * (x as i32 - half + 1) + c * (y as i32 - half + 1) + 16) >> 5).clamp(0, 255) as u8
+            })
+        })
+    }
+
+    #[test]
+    fn luma_is_predicted_as_the_standard_says() {
+        let mut noise = Noise(12);
+        for kind in 0..60 {
+            let [above, left]: [[u8; 16]; 2] = noise.rows(kind);
+            let corner = noise.sample(kind);
+            let dc = |above: Option<[u8; 16]>, left: Option<[u8; 16]>| -> u8 {
+                let all: Vec<u32> = above.into_iter().chain(left).flatten().map(u32::from).collect();
+                if all.is_empty() {
+                    128
+                } else {
+                    ((all.iter().sum::<u32>() + all.len() as u32 / 2) / all.len() as u32) as u8
+                }
+            };
+            for (above, left) in [(Some(above), Some(left)), (Some(above), None), (None, Some(left)), (None, None)] {
+                let neighbours = Neighbours16 { above, left, corner };
+                each_level!(level => {
+                    let of = |mode: u8| dispatch!(level, simd => intra16(simd, mode, &neighbours));
+                    assert_eq!(of(2), [[dc(above, left); 16]; 16]);
+                    if let Some(above) = above {
+                        assert_eq!(of(0), [above; 16]);
+                    }
+                    if let Some(left) = left {
+                        assert_eq!(of(1), left.map(|sample| [sample; 16]));
+                        if let Some(above) = above {
+                            let expected = standard_plane(above.map(i32::from), left.map(i32::from), corner.into());
+                            assert_eq!(of(3), expected);
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn chroma_is_predicted_as_the_standard_says() {
+        let mut noise = Noise(13);
+        for kind in 0..60 {
+            let [above, left]: [[u8; 16]; 2] = noise.rows(kind);
+            let corner = [noise.sample(kind), noise.sample(kind)];
+            for (above, left) in [(Some(above), Some(left)), (Some(above), None), (None, Some(left)), (None, None)] {
+                let neighbours = ChromaNeighbours { above, left, corner };
+                each_level!(level => {
+                    let of = |mode: u8| dispatch!(level, simd => intra_chroma(simd, mode, &neighbours));
+                    for colour in 0..2 {
+                        let plane = |mode: u8| -> [[u8; 8]; 8] {
+                            of(mode).map(|row| std::array::from_fn(|x| row[2 * x + colour]))
+                        };
+                        let line = |line: [u8; 16]| -> [i32; 8] { std::array::from_fn(|k| line[2 * k + colour].into()) };
+                        let (above, left) = (above.map(line), left.map(line));
+                        let dc = plane(0);
+                        for (x, y) in (0..64).map(|at| (at % 8, at / 8)) {
+                            let sum = |line: [i32; 8], from: usize| -> i32 { line[from..from + 4].iter().sum() };
+                            let (a, l) = (above.map(|line| sum(line, x / 4 * 4)), left.map(|line| sum(line, y / 4 * 4)));
+                            let expected = match (a, l, x / 4, y / 4) {
+                                (None, None, ..) => 128,
+                                (Some(a), Some(l), 0, 0) | (Some(a), Some(l), 1, 1) => (a + l + 4) >> 3,
+                                (Some(a), _, 1, 0) | (Some(a), None, ..) => (a + 2) >> 2,
+                                (_, Some(l), ..) => (l + 2) >> 2,
+                            };
+                            assert_eq!(i32::from(dc[y][x]), expected);
+                        }
+                        if let Some(left) = left {
+                            assert_eq!(plane(1), left.map(|sample| [sample as u8; 8]));
+                        }
+                        if let Some(above) = above {
+                            assert_eq!(plane(2), [above.map(|sample| sample as u8); 8]);
+                        }
+                        if let (Some(above), Some(left)) = (above, left) {
+                            assert_eq!(plane(3), standard_plane(above, left, corner[colour].into()));
+                        }
+                    }
+                });
+            }
+        }
+    }
 }

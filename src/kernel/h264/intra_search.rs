@@ -9,7 +9,7 @@ use super::intra::{
     Available, ChromaNeighbours, Neighbours16, intra_chroma, intra4x4, intra8x8, intra16, values_4x4, values_8x8,
 };
 use super::intra_taps::{MODES, TAPS_4X4, TAPS_8X8};
-use super::transform4::{Block, residual_chroma, residual_luma};
+use super::transform4::{Block, both, hadamard_line, residual_chroma, residual_luma};
 use super::transform8::Block8;
 use super::{Chroma, Luma, Planes};
 
@@ -21,24 +21,21 @@ const NEVER: u16 = u16::MAX;
 
 /// Sums of absolute values of the 4x4 Hadamard transform, one block to a lane, halved with rounding up.
 #[inline(always)]
-fn satd<const N: usize>(mut d: Planes<N>) -> [u16; N] {
-    for (stride, step) in [(4, 1), (1, 4)] {
-        for line in 0..4 {
-            let at: [usize; 4] = std::array::from_fn(|k| stride * line + step * k);
-            for b in 0..N {
-                let [p, q, r, s] = at.map(|p| d[p][b]);
-                let (a, b0, c, e) = (p + q, p - q, r + s, r - s);
-                (d[at[0]][b], d[at[1]][b], d[at[2]][b], d[at[3]][b]) = (a + c, b0 + e, a - c, b0 - e);
-            }
-        }
-    }
-    let mut sums = [0_u16; N];
-    for plane in &d {
-        for b in 0..N {
-            sums[b] += plane[b].unsigned_abs();
-        }
+fn satd<const N: usize>(mut differences: Planes<N>) -> [u16; N] {
+    both(&mut differences, hadamard_line);
+    let mut sums = [0; N];
+    for plane in &differences {
+        add_magnitudes(&mut sums, plane, &[0; N]);
     }
     sums.map(|sum| (sum + 1) >> 1)
+}
+
+/// Adds magnitudes of differences.
+#[inline(always)]
+fn add_magnitudes<const N: usize>(sums: &mut [u16; N], a: &[i16; N], b: &[i16; N]) {
+    for lane in 0..N {
+        sums[lane] = sums[lane].wrapping_add(a[lane].wrapping_sub(b[lane]).unsigned_abs());
+    }
 }
 
 /// The cheapest mode and its cost; the lowest of equals.
@@ -72,6 +69,12 @@ pub(crate) fn search_4x4<S: Simd>(
     available: Available,
     mode_cost: &[u16; 16],
 ) -> (u8, u32, Block) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if let Some(avx2) = simd.level().as_avx2() {
+            return super::intra_avx2::search_4x4(avx2, source, neighbours, available, mode_cost);
+        }
+    }
     let values = values_4x4(neighbours, available);
     let mut differences = [[0_i16; LANES]; 16];
     for (p, plane) in differences.iter_mut().enumerate() {
@@ -94,6 +97,13 @@ pub(crate) fn search_8x8<S: Simd>(
     mode_cost: &[u16; 16],
 ) -> (u8, u32, Block8) {
     let filtered = super::intra::filter_8x8(simd, neighbours, available);
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if let Some(avx2) = simd.level().as_avx2() {
+            let dc = super::intra::mean_8x8(&filtered, available);
+            return super::intra_avx2::search_8x8(avx2, source, &filtered, dc, available, mode_cost);
+        }
+    }
     let values = values_8x8(&filtered, available);
     let mut sums = [0_u16; LANES];
     for quarter in 0..4 {
@@ -112,10 +122,56 @@ pub(crate) fn search_8x8<S: Simd>(
     (mode, cost, intra8x8(simd, mode, &filtered, available))
 }
 
-/// Bit `m`: mode `m` may be used, where 0 needs what is above, 1 what is left, 2 nothing and 3 all.
+/// SATD of what is predicted from above, from the left, or flat, from the Hadamard transform of the source alone: such a
+/// prediction has few coefficients.
+struct Transformed<const N: usize> {
+    planes: Planes<N>,
+    /// Sums of magnitudes of the coefficients of neither the first row nor the first column.
+    inner: [u16; N],
+}
+
+impl<const N: usize> Transformed<N> {
+    #[inline(always)]
+    fn new(mut planes: Planes<N>) -> Self {
+        both(&mut planes, hadamard_line);
+        let mut inner = [0; N];
+        for p in [5, 6, 7, 9, 10, 11, 13, 14, 15] {
+            add_magnitudes(&mut inner, &planes[p], &[0; N]);
+        }
+        Self { planes, inner }
+    }
+
+    /// Against a prediction whose coefficients are `row`, the first row's, and `column`, the first column's.
+    #[inline(always)]
+    fn distance(&self, row: &[[i16; N]; 4], column: &[[i16; N]; 4]) -> u32 {
+        let mut sums = self.inner;
+        for (u, row) in row.iter().enumerate() {
+            add_magnitudes(&mut sums, &self.planes[u], row);
+        }
+        for (v, column) in column.iter().enumerate().skip(1) {
+            add_magnitudes(&mut sums, &self.planes[4 * v], column);
+        }
+        sums.iter().map(|&sum| u32::from((sum + 1) >> 1)).sum()
+    }
+}
+
+/// The coefficients of blocks whose rows, or columns, are all alike, from that one's four samples in planes.
 #[inline(always)]
-const fn modes_16x16(above: bool, left: bool) -> u16 {
-    above as u16 | (left as u16) << 1 | 1 << 2 | ((above && left) as u16) << 3
+fn alike<const N: usize>(samples: [[i16; N]; 4]) -> [[i16; N]; 4] {
+    hadamard_line(samples).map(|plane| plane.map(|value| 4 * value))
+}
+
+/// The cheapest of four modes and its cost; the lowest of equals.
+#[inline(always)]
+fn cheapest_of_four(distances: [Option<u32>; 4], mode_cost: &[u16; 4]) -> (u8, u32) {
+    let mut best = (0, u32::MAX);
+    for (mode, (distance, &cost)) in distances.iter().zip(mode_cost).enumerate() {
+        let cost = distance.map_or(u32::MAX, |distance| distance + u32::from(cost));
+        if cost < best.1 {
+            best = (mode as u8, cost);
+        }
+    }
+    best
 }
 
 /// The Intra_16x16 mode with the least SATD over 4x4 blocks plus `mode_cost`, its cost and prediction.
@@ -126,19 +182,27 @@ pub(crate) fn search_16x16<S: Simd>(
     neighbours: &Neighbours16,
     mode_cost: &[u16; 4],
 ) -> (u8, u32, Luma) {
-    let modes = modes_16x16(neighbours.above.is_some(), neighbours.left.is_some());
-    let mut best = (2, u32::MAX, [[0; 16]; 16]);
-    for mode in (0..4).filter(|mode| modes >> mode & 1 == 1) {
-        let prediction = intra16(simd, mode, neighbours);
-        let mut planes = [[0; 16]; 16];
-        residual_luma(simd, source, &prediction, &mut planes);
-        let cost =
-            satd(planes).iter().map(|&sum| u32::from(sum)).sum::<u32>() + u32::from(mode_cost[usize::from(mode)]);
-        if cost < best.1 {
-            best = (mode, cost, prediction);
-        }
+    const NONE: [[i16; 16]; 4] = [[0; 16]; 4];
+    let mut planes = [[0; 16]; 16];
+    residual_luma(simd, source, &[[0; 16]; 16], &mut planes);
+    let transformed = Transformed::new(planes);
+    let above = neighbours.above.map(|line| {
+        let samples = std::array::from_fn(|x| std::array::from_fn(|b| i16::from(line[4 * (b % 4) + x])));
+        transformed.distance(&alike(samples), &NONE)
+    });
+    let left = neighbours.left.map(|line| {
+        let column = alike(std::array::from_fn(|y| std::array::from_fn(|b| i16::from(line[4 * (b / 4) + y]))));
+        transformed.distance(&[column[0], [0; 16], [0; 16], [0; 16]], &column)
+    });
+    let dc = [16 * i16::from(intra16(simd, 2, neighbours)[0][0]); 16];
+    let flat = Some(transformed.distance(&[dc, [0; 16], [0; 16], [0; 16]], &NONE));
+    let mut plane = None;
+    if above.is_some() && left.is_some() {
+        residual_luma(simd, source, &intra16(simd, 3, neighbours), &mut planes);
+        plane = Some(satd(planes).iter().map(|&sum| u32::from(sum)).sum());
     }
-    best
+    let (mode, cost) = cheapest_of_four([above, left, flat, plane], mode_cost);
+    (mode, cost, intra16(simd, mode, neighbours))
 }
 
 /// The chroma mode (0 DC, 1 horizontal, 2 vertical, 3 plane) with the least SATD over 4x4 blocks plus `mode_cost`, its cost and
@@ -150,18 +214,164 @@ pub(crate) fn search_chroma<S: Simd>(
     neighbours: &ChromaNeighbours,
     mode_cost: &[u16; 4],
 ) -> (u8, u32, Chroma) {
-    let (above, left) = (neighbours.above.is_some(), neighbours.left.is_some());
-    let usable = [true, left, above, above && left];
-    let mut best = (0, u32::MAX, [[0; 16]; 8]);
-    for mode in (0..4).filter(|&mode| usable[usize::from(mode)]) {
-        let prediction = intra_chroma(simd, mode, neighbours);
-        let mut planes = [[0; 8]; 16];
-        residual_chroma(simd, source, &prediction, &mut planes);
-        let cost =
-            satd(planes).iter().map(|&sum| u32::from(sum)).sum::<u32>() + u32::from(mode_cost[usize::from(mode)]);
-        if cost < best.1 {
-            best = (mode, cost, prediction);
+    const NONE: [[i16; 8]; 4] = [[0; 8]; 4];
+    let mut planes = [[0; 8]; 16];
+    residual_chroma(simd, source, &[[0; 16]; 8], &mut planes);
+    let transformed = Transformed::new(planes);
+    let above = neighbours.above.map(|line| {
+        let samples = |x: usize| std::array::from_fn(|b| i16::from(line[8 * (b % 2) + 2 * x + b / 4]));
+        transformed.distance(&alike(std::array::from_fn(samples)), &NONE)
+    });
+    let left = neighbours.left.map(|line| {
+        let samples = |y: usize| std::array::from_fn(|b| i16::from(line[8 * (b / 2 % 2) + 2 * y + b / 4]));
+        let column = alike(std::array::from_fn(samples));
+        transformed.distance(&[column[0], [0; 8], [0; 8], [0; 8]], &column)
+    });
+    let means = intra_chroma(simd, 0, neighbours);
+    let dc = std::array::from_fn(|b| 16 * i16::from(means[4 * (b / 2 % 2)][8 * (b % 2) + b / 4]));
+    let flat = Some(transformed.distance(&[dc, [0; 8], [0; 8], [0; 8]], &NONE));
+    let mut plane = None;
+    if above.is_some() && left.is_some() {
+        residual_chroma(simd, source, &intra_chroma(simd, 3, neighbours), &mut planes);
+        plane = Some(satd(planes).iter().map(|&sum| u32::from(sum)).sum());
+    }
+    let (mode, cost) = cheapest_of_four([flat, left, above, plane], mode_cost);
+    (mode, cost, intra_chroma(simd, mode, neighbours))
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::dispatch;
+
+    use super::super::intra::tests::{availabilities, standard, standard_filter};
+    use super::super::noise::Noise;
+    use super::*;
+    use crate::kernel::each_level;
+
+    /// Half the sum of the absolute Hadamard transform of a 4x4 block of differences.
+    fn distance(d: [[i32; 4]; 4]) -> u32 {
+        const H: [[i32; 4]; 4] = [[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, -1, 1], [1, -1, 1, -1]];
+        let mut sum = 0;
+        for (u, v) in (0..16).map(|at| (at % 4, at / 4)) {
+            let coefficient: i32 = (0..16).map(|at| H[u][at % 4] * H[v][at / 4] * d[at / 4][at % 4]).sum();
+            sum += coefficient.unsigned_abs();
+        }
+        (sum + 1) >> 1
+    }
+
+    /// [`distance`] over all 4x4 blocks of samples that lie `step` apart in their rows.
+    fn distances<const W: usize, const H: usize>(a: &[[u8; W]; H], b: &[[u8; W]; H], step: usize) -> u32 {
+        let mut sum = 0;
+        for (colour, y0) in (0..step).flat_map(|colour| (0..H).step_by(4).map(move |y0| (colour, y0))) {
+            for x0 in (0..W / step).step_by(4) {
+                sum += distance(std::array::from_fn(|y| {
+                    std::array::from_fn(|x| {
+                        let (x, y) = ((x0 + x) * step + colour, y0 + y);
+                        i32::from(a[y][x]) - i32::from(b[y][x])
+                    })
+                }));
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn the_cheapest_mode_of_a_block_is_found() {
+        let mut noise = Noise(21);
+        let mut seen = [0; 9];
+        for (kind, available) in (0..90).flat_map(|kind| availabilities().map(move |available| (kind, available))) {
+            let [four]: [[u8; 13]; 1] = noise.rows(kind);
+            let [eight]: [[u8; 25]; 1] = noise.rows(kind);
+            let filtered = standard_filter(&eight, available);
+            let like = (noise.next() % 9) as u8;
+            let like = if available.modes() >> like & 1 == 1 { like } else { 2 };
+            let mut source: Block = noise.rows(kind / 3);
+            let mut source8: Block8 = noise.rows(kind / 3);
+            if kind % 2 == 0 {
+                source = standard::<4>(like, &four, available);
+                source8 = standard::<8>(like, &filtered, available);
+            }
+            let mode_cost: [u16; 16] = match kind % 5 {
+                0 => std::array::from_fn(|mode| if mode == 2 || mode == usize::from(like) { 7 } else { u16::MAX / 2 }),
+                1 => [u16::MAX / 2; 16],
+                _ => std::array::from_fn(|_| (noise.next() % 40) as u16),
+            };
+            let allowed = || (0..9).filter(|mode| available.modes() >> mode & 1 == 1);
+            let best = allowed()
+                .map(|mode| {
+                    (
+                        distances(&source, &standard::<4>(mode, &four, available), 1)
+                            + u32::from(mode_cost[usize::from(mode)]),
+                        mode,
+                    )
+                })
+                .min()
+                .unwrap();
+            let best8 = allowed()
+                .map(|mode| {
+                    (
+                        distances(&source8, &standard::<8>(mode, &filtered, available), 1)
+                            + u32::from(mode_cost[usize::from(mode)]),
+                        mode,
+                    )
+                })
+                .min()
+                .unwrap();
+            seen[usize::from(best8.1)] += 1;
+            each_level!(level => {
+                let is = dispatch!(level, simd => search_4x4(simd, &source, &four, available, &mode_cost));
+                assert_eq!(is, (best.1, best.0, standard::<4>(best.1, &four, available)));
+                let is = dispatch!(level, simd => search_8x8(simd, &source8, &eight, available, &mode_cost));
+                assert_eq!(is, (best8.1, best8.0, standard::<8>(best8.1, &filtered, available)));
+            });
+        }
+        assert!(seen.iter().all(|&count| count > 3), "{seen:?}");
+    }
+
+    #[test]
+    fn the_cheapest_mode_of_a_macroblock_is_found() {
+        let mut noise = Noise(22);
+        for (kind, which) in (0..60).flat_map(|kind| (0..4).map(move |which| (kind, which))) {
+            let [above, left]: [[u8; 16]; 2] = noise.rows(kind);
+            let (above, left) = ((which & 1 == 0).then_some(above), (which & 2 == 0).then_some(left));
+            let corner = [noise.sample(kind), noise.sample(kind)];
+            let neighbours = Neighbours16 { above, left, corner: corner[0] };
+            let neighbours_c = ChromaNeighbours { above, left, corner };
+            let (mut source, mut source_c): (Luma, Chroma) = (noise.rows(kind / 3), noise.rows(kind / 3));
+            let mode_cost: [u16; 4] = std::array::from_fn(|_| (noise.next() % 40) as u16);
+            each_level!(level => {
+                let like = (kind % 4) as u8;
+                let usable = [above.is_some(), left.is_some(), true, above.is_some() && left.is_some()];
+                let usable_c = [true, usable[1], usable[0], usable[3]];
+                if kind % 8 < 4 && usable[usize::from(like)] {
+                    source = dispatch!(level, simd => intra16(simd, like, &neighbours));
+                    source[3][3] = source[3][3].wrapping_add(9);
+                }
+                if kind % 8 < 4 && usable_c[usize::from(like)] {
+                    source_c = dispatch!(level, simd => intra_chroma(simd, like, &neighbours_c));
+                    source_c[3][3] = source_c[3][3].wrapping_add(9);
+                }
+                let best = (0..4_u8)
+                    .filter(|&mode| usable[usize::from(mode)])
+                    .map(|mode| {
+                        let prediction = dispatch!(level, simd => intra16(simd, mode, &neighbours));
+                        (distances(&source, &prediction, 1) + u32::from(mode_cost[usize::from(mode)]), mode, prediction)
+                    })
+                    .min()
+                    .unwrap();
+                let is = dispatch!(level, simd => search_16x16(simd, &source, &neighbours, &mode_cost));
+                assert_eq!(is, (best.1, best.0, best.2));
+                let best = (0..4_u8)
+                    .filter(|&mode| usable_c[usize::from(mode)])
+                    .map(|mode| {
+                        let prediction = dispatch!(level, simd => intra_chroma(simd, mode, &neighbours_c));
+                        (distances(&source_c, &prediction, 2) + u32::from(mode_cost[usize::from(mode)]), mode, prediction)
+                    })
+                    .min()
+                    .unwrap();
+                let is = dispatch!(level, simd => search_chroma(simd, &source_c, &neighbours_c, &mode_cost));
+                assert_eq!(is, (best.1, best.0, best.2));
+            });
         }
     }
-    best
 }

@@ -8,10 +8,19 @@ pub(crate) mod deblock;
 mod deblock_tables;
 pub(crate) mod interpolate;
 pub(crate) mod intra;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod intra_avx2;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod intra_lanes;
 pub(crate) mod intra_search;
 mod intra_taps;
+#[cfg(test)]
+mod noise;
 pub(crate) mod quantise;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod quantise_avx2;
 pub(crate) mod quantiser;
+mod rows;
 pub(crate) mod sad;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod sad_avx2;
@@ -23,6 +32,8 @@ mod satd_avx512;
 pub(crate) mod source;
 pub(crate) mod transform4;
 pub(crate) mod transform8;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod transform_avx2;
 
 /// Luma of a macroblock, row by row.
 pub(crate) type Luma = [[u8; 16]; 16];

@@ -7,13 +7,15 @@ use std::arch::x86_64::*;
 
 use fearless_simd::{Avx2, SimdBase, SimdInto, kernel, u8x16, u8x32, u32x4};
 
+use super::rows::rows;
 use super::{Chroma, Luma};
 
 kernel! {
     /// Sums of the upper and the lower eight rows; columns 0..=7 and 8..=15 apart, in turn.
     #[inline]
     fn sums(token: Avx2, source: &Luma, reference: &[u8], stride: usize) -> [__m256i; 2] {
-        let row = |y: usize| -> __m128i { u8x16::from_slice(token, &reference[y * stride..][..16]).into() };
+        let reference = rows::<16, 16>(reference, stride);
+        let row = |y: usize| -> __m128i { u8x16::from_slice(token, reference[y]).into() };
         [0, 8].map(|top| {
             let mut sum = _mm256_setzero_si256();
             for y in [top, top + 2, top + 4, top + 6] {
@@ -78,18 +80,14 @@ kernel! {
 kernel! {
     /// SAD of 8x8 samples in rows `strides` apart.
     #[inline]
-    pub(super) fn sad_8x8(_token: Avx2, source: &[u8], reference: &[u8], strides: [usize; 2]) -> u32 {
-        let eight = |samples: &[u8], at: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&samples[at..][..8]);
-            i64::from_le_bytes(bytes)
-        };
-        let four = |samples: &[u8], y: usize, stride: usize| {
-            let row = |y: usize| eight(samples, y * stride);
+    pub(super) fn sad_8x8(token: Avx2, source: &[u8], reference: &[u8], strides: [usize; 2]) -> u32 {
+        let (source, reference) = (rows::<8, 8>(source, strides[0]), rows::<8, 8>(reference, strides[1]));
+        let four = |rows: &[&[u8; 8]; 8], y: usize| {
+            let row = |y: usize| i64::from_le_bytes(*rows[y]);
             _mm256_set_epi64x(row(y + 3), row(y + 2), row(y + 1), row(y))
         };
-        let sad = |y: usize| _mm256_sad_epu8(four(source, y, strides[0]), four(reference, y, strides[1]));
-        total(_token, _mm256_add_epi64(sad(0), sad(4)))
+        let sad = |y: usize| _mm256_sad_epu8(four(&source, y), four(&reference, y));
+        total(token, _mm256_add_epi64(sad(0), sad(4)))
     }
 }
 

@@ -10,6 +10,7 @@ use std::arch::x86_64::*;
 
 use fearless_simd::{Avx2, SimdBase, SimdInto, kernel, u8x16, u32x4};
 
+use super::rows::rows;
 use super::{Chroma, Luma};
 
 kernel! {
@@ -56,9 +57,10 @@ kernel! {
     /// Sums of the upper and the lower eight rows.
     #[inline]
     fn halves(token: Avx2, source: &Luma, prediction: &[u8], stride: usize) -> [__m256i; 2] {
+        let prediction = rows::<16, 16>(prediction, stride);
         let strip = |top: usize| {
             let source = std::array::from_fn(|y| u8x16::from_slice(token, &source[top + y]).into());
-            let row = |y: usize| u8x16::from_slice(token, &prediction[(top + y) * stride..][..16]).into();
+            let row = |y: usize| u8x16::from_slice(token, prediction[top + y]).into();
             strip(token, source, std::array::from_fn(row))
         };
         [_mm256_add_epi16(strip(0), strip(4)), _mm256_add_epi16(strip(8), strip(12))]
@@ -86,15 +88,11 @@ kernel! {
     /// SATD of 8x8 samples in rows `strides` apart: a strip whose right half is the lower rows.
     #[inline]
     pub(super) fn satd_8x8(token: Avx2, source: &[u8], prediction: &[u8], strides: [usize; 2]) -> u32 {
-        let eight = |samples: &[u8], at: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&samples[at..][..8]);
-            i64::from_le_bytes(bytes)
+        let joined = |samples: &[u8], stride: usize| -> [__m128i; 4] {
+            let row = rows::<8, 8>(samples, stride).map(|row| i64::from_le_bytes(*row));
+            std::array::from_fn(|y| _mm_set_epi64x(row[y + 4], row[y]))
         };
-        let rows = |samples: &[u8], stride: usize| -> [__m128i; 4] {
-            std::array::from_fn(|y| _mm_set_epi64x(eight(samples, (y + 4) * stride), eight(samples, y * stride)))
-        };
-        total(token, strip(token, rows(source, strides[0]), rows(prediction, strides[1])))
+        total(token, strip(token, joined(source, strides[0]), joined(prediction, strides[1])))
     }
 }
 
@@ -102,10 +100,10 @@ kernel! {
     #[inline]
     pub(super) fn satd_chroma(token: Avx2, a: &Chroma, b: &Chroma) -> u32 {
         let apart = _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0);
-        let rows = |block: &Chroma, top: usize| -> [__m128i; 4] {
+        let strips = |block: &Chroma, top: usize| -> [__m128i; 4] {
             std::array::from_fn(|y| _mm_shuffle_epi8(u8x16::from_slice(token, &block[top + y]).into(), apart))
         };
-        let upper = strip(token, rows(a, 0), rows(b, 0));
-        total(token, _mm256_add_epi16(upper, strip(token, rows(a, 4), rows(b, 4))))
+        let upper = strip(token, strips(a, 0), strips(b, 0));
+        total(token, _mm256_add_epi16(upper, strip(token, strips(a, 4), strips(b, 4))))
     }
 }

@@ -95,6 +95,13 @@ fn transpose<const N: usize>(d: [[i16; N]; 8]) -> [[i16; N]; 8] {
 /// The forward transform: residuals to coefficients.
 #[inline(always)]
 pub(crate) fn forward8<S: Simd>(simd: S, planes: &mut Planes8) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        for half in planes.as_chunks_mut::<8>().0 {
+            super::transform_avx2::forward8(avx2, half);
+        }
+        return;
+    }
     let _ = simd;
     for half in planes.as_chunks_mut::<8>().0 {
         *half = forward_line(transpose(forward_line(*half)));
@@ -104,6 +111,13 @@ pub(crate) fn forward8<S: Simd>(simd: S, planes: &mut Planes8) {
 /// The inverse transform of scaled coefficients, without the final rounding.
 #[inline(always)]
 pub(crate) fn inverse8<S: Simd>(simd: S, planes: &mut Planes8) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        for half in planes.as_chunks_mut::<8>().0 {
+            super::transform_avx2::inverse8(avx2, half);
+        }
+        return;
+    }
     let _ = simd;
     for half in planes.as_chunks_mut::<8>().0 {
         *half = inverse_line(transpose(inverse_line(*half)));
@@ -113,6 +127,10 @@ pub(crate) fn inverse8<S: Simd>(simd: S, planes: &mut Planes8) {
 /// Prediction and inverse transform, rounded, to samples.
 #[inline(always)]
 pub(crate) fn add_luma8<S: Simd>(simd: S, prediction: &Luma, residual: &Planes8, out: &mut Luma) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::transform_avx2::add_luma8(avx2, prediction, residual, out);
+    }
     let _ = simd;
     for (out, (prediction, residual)) in out.iter_mut().zip(prediction.iter().zip(residual)) {
         for x in 0..16 {
@@ -147,4 +165,145 @@ pub(crate) fn inverse_8x8<S: Simd>(simd: S, block: &mut Plane8) {
 pub(crate) fn add_8x8<S: Simd>(simd: S, prediction: &Block8, residual: &Plane8) -> Block8 {
     let _ = simd;
     std::array::from_fn(|y| std::array::from_fn(|x| sum(prediction[y][x], residual[y][x])))
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::dispatch;
+
+    use super::super::noise::Noise;
+    use super::*;
+    use crate::kernel::each_level;
+
+    /// The basis functions, eight times their size.
+    const BASIS: [[i32; 8]; 8] = [
+        [8, 8, 8, 8, 8, 8, 8, 8],
+        [12, 10, 6, 3, -3, -6, -10, -12],
+        [8, 4, -4, -8, -8, -4, 4, 8],
+        [10, -3, -12, -6, 6, 12, 3, -10],
+        [8, -8, -8, 8, 8, -8, -8, 8],
+        [6, -12, 3, 10, -10, -3, 12, -6],
+        [4, -8, 8, -4, -4, 8, -8, 4],
+        [3, -6, 10, -12, 12, -10, 6, -3],
+    ];
+
+    /// 8.5.13 as it is written, for one line.
+    fn standard_line(r: [i32; 8]) -> [i32; 8] {
+        let e = [
+            r[0] + r[4],
+            -r[3] + r[5] - r[7] - (r[7] >> 1),
+            r[0] - r[4],
+            r[1] + r[7] - r[3] - (r[3] >> 1),
+            (r[2] >> 1) - r[6],
+            -r[1] + r[7] + r[5] + (r[5] >> 1),
+            r[2] + (r[6] >> 1),
+            r[3] + r[5] + r[1] + (r[1] >> 1),
+        ];
+        let f = [
+            e[0] + e[6],
+            e[1] + (e[7] >> 2),
+            e[2] + e[4],
+            e[3] + (e[5] >> 2),
+            e[2] - e[4],
+            (e[3] >> 2) - e[5],
+            e[0] - e[6],
+            e[7] - (e[1] >> 2),
+        ];
+        [f[0] + f[7], f[2] + f[5], f[4] + f[3], f[6] + f[1], f[6] - f[1], f[4] - f[3], f[2] - f[5], f[0] - f[7]]
+    }
+
+    /// Rows, then columns; coefficients by `[v][u]`.
+    fn standard_inverse(coefficients: [[i32; 8]; 8]) -> [[i32; 8]; 8] {
+        let rows = coefficients.map(standard_line);
+        let columns: [[i32; 8]; 8] = std::array::from_fn(|x| standard_line(std::array::from_fn(|y| rows[y][x])));
+        std::array::from_fn(|y| std::array::from_fn(|x| columns[x][y]))
+    }
+
+    fn block(planes: &Planes8, b: usize) -> [[i32; 8]; 8] {
+        std::array::from_fn(|y| std::array::from_fn(|x| i32::from(planes[8 * (b / 2) + y][8 * (b % 2) + x])))
+    }
+
+    fn turned(block: [[i32; 8]; 8]) -> [[i32; 8]; 8] {
+        std::array::from_fn(|y| std::array::from_fn(|x| block[x][y]))
+    }
+
+    #[test]
+    fn residuals_and_sums_are_row_by_row() {
+        let mut noise = Noise(1);
+        for kind in 0..30 {
+            let (source, prediction): (Luma, Luma) = (noise.rows(kind), noise.rows(kind / 3));
+            let wild: Planes8 = noise.signed_rows(32_000);
+            each_level!(level => {
+                let (mut planes, mut out) = ([[0; 16]; 16], [[0; 16]; 16]);
+                dispatch!(level, simd => residual_luma8(simd, &source, &prediction, &mut planes));
+                for (y, x) in (0..256).map(|at| (at / 16, at % 16)) {
+                    assert_eq!(planes[y][x], i16::from(source[y][x]) - i16::from(prediction[y][x]));
+                }
+                let scaled = planes.map(|row| row.map(|value| value << 6));
+                dispatch!(level, simd => add_luma8(simd, &prediction, &scaled, &mut out));
+                assert_eq!(out, source);
+                dispatch!(level, simd => add_luma8(simd, &prediction, &wild, &mut out));
+                let corner = |from: &Luma| -> Block8 { std::array::from_fn(|y| std::array::from_fn(|x| from[y][x])) };
+                let wild_corner = std::array::from_fn(|y| std::array::from_fn(|x| wild[y][x]));
+                let one = dispatch!(level, simd => add_8x8(simd, &corner(&prediction), &wild_corner));
+                assert_eq!(one, corner(&out));
+                for (y, x) in (0..256).map(|at| (at / 16, at % 16)) {
+                    let expected = i32::from(prediction[y][x]) + ((i32::from(wild[y][x]) + 32) >> 6);
+                    assert_eq!(i32::from(out[y][x]), expected.clamp(0, 255));
+                }
+                let one = dispatch!(level, simd => residual_8x8(simd, &corner(&source), &corner(&prediction)));
+                for y in 0..8 {
+                    assert_eq!(one[y], planes[y][..8]);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn the_inverse_is_the_standard_s() {
+        let mut noise = Noise(2);
+        for _ in 0..200 {
+            let scaled: Planes8 = noise.signed_rows(500);
+            each_level!(level => {
+                let mut planes = scaled;
+                dispatch!(level, simd => inverse8(simd, &mut planes));
+                for b in 0..4 {
+                    let expected = standard_inverse(turned(block(&scaled, b)));
+                    assert_eq!(block(&planes, b), expected);
+                    let mut one: Plane8 = block(&scaled, b).map(|row| row.map(|value| value as i16));
+                    dispatch!(level, simd => inverse_8x8(simd, &mut one));
+                    assert_eq!(one.map(|row| row.map(i32::from)), expected);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn the_forward_transform_is_its_twin() {
+        let mut noise = Noise(3);
+        for round in 0..200 {
+            let bound = if round % 2 == 0 { 255 } else { 10 };
+            let mut residual: Planes8 = noise.signed_rows(bound);
+            if round % 4 == 0 {
+                residual = residual.map(|row| row.map(|value| 255 * value.signum()));
+            }
+            each_level!(level => {
+                let mut planes = residual;
+                dispatch!(level, simd => forward8(simd, &mut planes));
+                for b in 0..4 {
+                    let (samples, coefficients) = (block(&residual, b), block(&planes, b));
+                    for (u, v) in (0..64).map(|at| (at / 8, at % 8)) {
+                        let exact: i32 = (0..64)
+                            .map(|at| samples[at / 8][at % 8] * BASIS[v][at / 8] * BASIS[u][at % 8])
+                            .sum();
+                        // Each pass drops fractions, and the second adds up what the first dropped.
+                        assert!((64 * coefficients[u][v] - exact).abs() < 64 * 12, "{} for {exact} / 64", coefficients[u][v]);
+                    }
+                    let mut one: Plane8 = samples.map(|row| row.map(|value| value as i16));
+                    dispatch!(level, simd => forward_8x8(simd, &mut one));
+                    assert_eq!(one.map(|row| row.map(i32::from)), coefficients);
+                }
+            });
+        }
+    }
 }
