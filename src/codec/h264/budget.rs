@@ -45,6 +45,13 @@ impl Content {
     pub(super) fn total(&self) -> u64 {
         self.rows.iter().sum()
     }
+
+    /// Row `y` took `bits` at a quantiser parameter.
+    pub(super) fn note(&mut self, y: usize, bits: u64, qp: u8) {
+        if let Some(row) = self.rows.get_mut(y) {
+            *row = (bits * SCALE[usize::from(qp.min(MAX_QP))]).max(LEAST_CONTENT);
+        }
+    }
 }
 
 /// Steers one slice of one frame.
@@ -73,14 +80,12 @@ impl Steering {
         self.qp
     }
 
-    /// Takes note of row `y`, which took `bits`, and moves the quantiser for the next.
-    pub(super) fn end_row(&mut self, content: &mut Content, y: usize, bits: u64) {
-        let scale = SCALE[usize::from(self.qp)];
-        let Some(row) = content.rows.get_mut(y) else { return };
-        self.ahead = self.ahead.saturating_sub(*row);
-        self.expected += *row / scale;
+    /// Row `y` took `bits`, and `content` is what was expected of it: moves the quantiser for the next.
+    pub(super) fn end_row(&mut self, content: &Content, y: usize, bits: u64) {
+        let expected = content.rows.get(y).copied().unwrap_or_default();
+        self.ahead = self.ahead.saturating_sub(expected);
+        self.expected += expected / SCALE[usize::from(self.qp)];
         self.spent += bits;
-        *row = (bits * scale).max(LEAST_CONTENT);
         // How far off expectations were so far, more trusted the more was spent: as if a tenth of the target had been as
         // expected.
         let trust = self.target / 10 + 1;
@@ -105,13 +110,13 @@ mod tests {
     #[test]
     fn a_slice_of_other_content_than_before_still_ends_near_its_target() {
         for factor in [1_u64, 2, 3] {
-            let mut content = Content { rows: vec![2000 * SCALE[26]; 40] };
+            let content = Content { rows: vec![2000 * SCALE[26]; 40] };
             let mut steering = Steering::new(&content, 60_000, 10);
             let mut total = 0;
             for y in 0..40 {
                 let bits = factor * 2000 * SCALE[26] / SCALE[usize::from(steering.qp())];
                 total += bits;
-                steering.end_row(&mut content, y, bits);
+                steering.end_row(&content, y, bits);
             }
             assert!((50_000..66_000).contains(&total), "{factor}: {total}");
         }

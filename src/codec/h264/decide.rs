@@ -12,6 +12,7 @@ use super::picture::Picture;
 use super::residual::{Coded, chroma, is_all_zero, luma_cbp, luma_levels, luma4, luma8, luma16};
 use super::slice::SliceJob;
 use super::tables::{STEP, chroma_qp};
+use crate::kernel::h264::intra::{intra_chroma, intra16};
 use crate::kernel::h264::intra_search::{search_16x16, search_chroma};
 use crate::kernel::h264::sad::sad_quadrants;
 use crate::kernel::h264::{Chroma, Luma};
@@ -31,8 +32,27 @@ impl SliceJob<'_> {
     /// Codes a macroblock of an I slice.
     #[inline(always)]
     pub(super) fn code_i<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
+        if self.plan.is_least {
+            return self.make_flat(simd, here);
+        }
         let (luma, _) = self.choose_intra(simd, here, u32::MAX);
         self.make_intra(simd, here, luma)
+    }
+
+    /// The least an intra macroblock can be: DC prediction and nothing else.
+    #[inline(always)]
+    fn make_flat<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
+        let macroblock = &mut *self.coder.macroblock;
+        macroblock.kind = Kind::Intra16x16(2);
+        macroblock.transform_8x8 = false;
+        macroblock.cbp = 0;
+        macroblock.chroma_mode = 0;
+        macroblock.qp_delta = 0;
+        macroblock.levels.luma_mask = 0;
+        macroblock.levels.luma_dc_coded = false;
+        macroblock.levels.chroma_mask = [0; 2];
+        let luma = intra16(simd, 2, &neighbours_16x16(here));
+        Made::intra(luma, intra_chroma(simd, 0, &neighbours_chroma(here)))
     }
 
     /// The intra prediction of luma with the least cost, small blocks only if they may get under `limit`.
@@ -108,7 +128,10 @@ impl SliceJob<'_> {
     pub(super) fn code_p<S: Simd>(&mut self, simd: S, here: &Here, reference: &Picture, window: &Window) -> Made {
         let neighbours = self.coder.field.neighbours(2 * here.x, 2 * here.y, 2, true);
         let skip = neighbours.skip();
-        if self.plan.refresh.as_ref().is_some_and(|columns| columns.contains(&here.x)) {
+        if self.plan.is_least {
+            return self.make_skip(simd, reference, window, skip);
+        }
+        if self.plan.refresh.is_some_and(|refresh| refresh.holds(here.x)) {
             let (luma, _) = self.choose_intra(simd, here, u32::MAX);
             return self.make_intra(simd, here, luma);
         }
@@ -195,6 +218,17 @@ impl SliceJob<'_> {
         macroblock.kind = Kind::Skip;
         macroblock.cbp = 0;
         Some(Made::inter(luma, chroma_prediction, [skip; 4]))
+    }
+
+    /// The macroblock as skipped, whatever it was.
+    #[inline(always)]
+    fn make_skip<S: Simd>(&mut self, simd: S, reference: &Picture, window: &Window, skip: Mv) -> Made {
+        let (mut luma, mut chroma) = ([[0; 16]; 16], [[0; 16]; 8]);
+        predict_luma(simd, reference, window, skip, &mut luma);
+        predict_chroma::<S, 8, 8>(simd, reference, window, [0, 0], skip, &mut chroma);
+        self.coder.macroblock.kind = Kind::Skip;
+        self.coder.macroblock.cbp = 0;
+        Made::inter(luma, chroma, [skip; 4])
     }
 
     #[inline(always)]

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::config::{FrameOrder, H264Config, H264Stats, MAX_QP, MAX_SLICES, check_size};
+use super::bits::BitWriter;
+use super::config::{FrameOrder, H264Config, H264Stats, MAX_SLICES, check_size};
 use super::header::{Deblocking, Marking, Reference, SliceHeader};
-use super::nal::append_unit;
+use super::nal::{Framing, append, append_unit, header};
 use super::params::{LOG2_MAX_FRAME_NUM, Sequence};
 use super::picture::Picture;
 use super::references::{Choice, LONG_TERM_SLOTS, References};
-use super::slice::{FramePlan, SliceCoder, SliceJob, SliceStats};
+use super::slice::{FramePlan, Refresh, SliceCoder, SliceJob, SliceStats, Target};
 use super::source::{Size, Source};
 use super::tools::Tools;
 use crate::error::{Error, Result};
@@ -29,8 +30,13 @@ const CHROMA_QP_OFFSET: i8 = 0;
 const KEYFRAME_QP_OFFSET: u8 = 3;
 /// Share of intra macroblocks in a P frame from which a keyframe is the better start.
 const SCENE_CUT_SHARE: f32 = 0.75;
+/// The type of the recovery point message, and of the NAL units that carry messages.
+const RECOVERY_POINT: u8 = 6;
+const SUPPLEMENT: u8 = 6;
+/// What a frame with a cap aims to stay under it by: one part in so many.
+const CAP_MARGIN: usize = 16;
 /// Times a frame is coded again before it is given up to the least there is.
-const MAX_RETRIES: u32 = 4;
+const MAX_RETRIES: u32 = 3;
 
 /// Encodes a stream of frames as H.264. Its packets are access units in decoding order, which is display order.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub struct H264Encoder {
     coders: Vec<SliceCoder>,
     /// Sequence and picture parameter sets, framed.
     parameter_sets: Vec<u8>,
+    /// Columns that were made anew since the last keyframe or round of intra refresh.
+    refreshed: usize,
     /// Frames coded so far.
     frames: u64,
 }
@@ -75,6 +83,7 @@ impl H264Encoder {
             quantisers: Quantisers::new(INTRA_ROUNDING_64THS, INTER_ROUNDING_64THS),
             coders: Vec::new(),
             parameter_sets: Vec::new(),
+            refreshed: 0,
             frames: 0,
         })
     }
@@ -107,34 +116,55 @@ impl H264Encoder {
         if is_new {
             self.restart(frame.width(), frame.height(), color)?;
         }
-        let mut choice = if order.keyframe { None } else { self.references.choose() };
+        let choice = if order.keyframe { None } else { self.references.choose() };
         let mut picture = self.references.spare();
+        let coded = self.code_within(order, choice, &mut picture, pool);
+        let (stats, choice) = match coded {
+            Ok(coded) => coded,
+            Err(error) => {
+                self.references.give_back(picture);
+                return Err(error);
+            }
+        };
+        self.write(choice.is_none(), out);
+        self.settle(picture, choice.as_ref());
+        Ok(stats)
+    }
+
+    /// Codes the slices, again where the picture turns out to be a new scene or over its bytes.
+    fn code_within(
+        &mut self,
+        order: &FrameOrder,
+        mut choice: Option<Choice>,
+        picture: &mut Arc<Picture>,
+        pool: &ThreadPool,
+    ) -> Result<(H264Stats, Option<Choice>)> {
         let mut retries = 0;
-        let mut qp = order.qp;
-        let stats = loop {
-            let marking = self.marking(choice.is_none());
-            let stats = self.attempt(&choice, marking, qp, &mut picture, pool)?;
-            if self.config.scene_cut && choice.is_some() && stats.intra > SCENE_CUT_SHARE {
+        let mut target = order.target_bytes;
+        if let (Some(bytes), Some(max_bytes)) = (target, order.max_bytes) {
+            target = Some(bytes.min(max_bytes - max_bytes / CAP_MARGIN));
+        }
+        loop {
+            let effort = if retries > MAX_RETRIES { Effort::Least } else { Effort::Aim(target) };
+            let stats = self.attempt(choice.as_ref(), order.qp, effort, picture, pool)?;
+            if self.config.scene_cut && choice.is_some() && stats.intra > SCENE_CUT_SHARE && retries == 0 {
                 choice = None;
                 continue;
             }
-            match order.max_bytes {
-                Some(max_bytes) if self.bytes(choice.is_none()) > max_bytes && retries < MAX_RETRIES => {
-                    qp = finer_cap(qp, self.bytes(choice.is_none()), max_bytes);
-                    retries += 1;
-                }
-                _ => break stats,
+            let is_keyframe = choice.is_none();
+            let bytes = self.bytes(is_keyframe);
+            self.coders.iter_mut().for_each(|coder| coder.learn(is_keyframe));
+            let Some(max_bytes) = order.max_bytes.filter(|&max_bytes| bytes > max_bytes) else {
+                return Ok((H264Stats { bytes, retries, ..stats }, choice));
+            };
+            if retries > MAX_RETRIES {
+                return Err(Error::Budget { field: "max_bytes", budget: max_bytes as u64, smallest: bytes as u64 });
             }
-        };
-        let bytes = self.bytes(choice.is_none());
-        if let Some(max_bytes) = order.max_bytes.filter(|max_bytes| bytes > *max_bytes) {
-            self.references.give_back(picture);
-            return Err(Error::Budget { field: "max_bytes", budget: max_bytes as u64, smallest: bytes as u64 });
+            // What was learned of the rows makes the next attempt come nearer; how far this one was off is left out of it.
+            let aim = target.unwrap_or(max_bytes).min(max_bytes);
+            target = Some(if retries == 0 { aim - aim / CAP_MARGIN } else { aim * max_bytes / bytes * 7 / 8 });
+            retries += 1;
         }
-        self.write(choice.is_none(), out);
-        let marking = self.marking(choice.is_none());
-        self.settle(picture, choice.as_ref(), marking);
-        Ok(H264Stats { bytes, retries, ..stats })
     }
 
     /// The receiver has a frame: it may be predicted from after a loss.
@@ -183,8 +213,9 @@ impl H264Encoder {
         self.coders.resize_with(slices, SliceCoder::default);
         for (coder, rows) in self.coders.iter_mut().zip(size.slices(slices)) {
             coder.rows = rows;
-            coder.forget();
+            coder.forget(size.columns);
         }
+        self.refreshed = 0;
         Ok(())
     }
 
@@ -199,27 +230,27 @@ impl H264Encoder {
     /// Codes all slices into their own buffers.
     fn attempt(
         &mut self,
-        choice: &Option<Choice>,
-        marking: Marking,
+        choice: Option<&Choice>,
         qp: u8,
+        effort: Effort,
         picture: &mut Arc<Picture>,
         pool: &ThreadPool,
     ) -> Result<H264Stats> {
         let Some(stream) = &self.stream else { return Err(internal("no stream")) };
         let is_keyframe = choice.is_none();
-        let frame_qp = if is_keyframe { qp.saturating_sub(KEYFRAME_QP_OFFSET) } else { qp };
+        let content = self.coders.iter().map(|coder| coder.content[usize::from(is_keyframe)].total()).sum();
         let plan = FramePlan {
             source: &self.source,
-            reference: choice.as_ref().map(|choice| &*choice.picture),
+            reference: choice.map(|choice| &*choice.picture),
             sequence: &stream.sequence,
             header: SliceHeader {
                 first_macroblock: 0,
                 intra: is_keyframe,
                 idr: is_keyframe.then_some(stream.idr_pic_id),
                 frame_num: if is_keyframe { 0 } else { stream.frame_num },
-                reference: choice.as_ref().map_or(Reference::Newest, |choice| choice.reference),
-                marking,
-                qp: frame_qp,
+                reference: choice.map_or(Reference::Newest, |choice| choice.reference),
+                marking: self.marking(is_keyframe),
+                qp: if is_keyframe { qp.saturating_sub(KEYFRAME_QP_OFFSET) } else { qp },
                 deblocking: Deblocking {
                     idc: if self.coders.len() > 1 { 2 } else { 0 },
                     alpha_offset_div2: 0,
@@ -231,7 +262,9 @@ impl H264Encoder {
             quantisers: &self.quantisers,
             framing: self.config.framing,
             chroma_qp_offset: CHROMA_QP_OFFSET,
-            refresh: None,
+            refresh: if is_keyframe { None } else { self.refresh() },
+            target: effort.target().map(|bytes| Target { bits: 8 * bytes as u64, content }),
+            is_least: effort == Effort::Least,
         };
         let picture = Arc::get_mut(picture).ok_or_else(|| internal("the picture is shared"))?;
         let mut slices: [Range<usize>; MAX_SLICES] = Default::default();
@@ -243,13 +276,13 @@ impl H264Encoder {
         for ((job, coder), band) in jobs.iter_mut().zip(&mut self.coders).zip(bands) {
             *job = Some(SliceJob { coder, plan: &plan, band });
         }
-        let level = self.level;
+        let (level, count) = (self.level, plan.source.size.rows.min(self.config.slices));
         let run = |job: &mut Option<SliceJob<'_>>| {
             if let Some(job) = job.take() {
                 vectorise(level, job);
             }
         };
-        if slices.len() == 1 || pool.current_num_threads() == 1 {
+        if count == 1 || pool.current_num_threads() == 1 {
             jobs.iter_mut().for_each(run);
         } else {
             pool.install(|| jobs.par_iter_mut().with_max_len(1).for_each(run));
@@ -281,19 +314,38 @@ impl H264Encoder {
     fn write(&self, is_keyframe: bool, out: &mut Vec<u8>) {
         if is_keyframe {
             out.extend_from_slice(&self.parameter_sets);
+        } else if let (0, Some(frames)) = (self.refreshed, self.config.intra_refresh_frames) {
+            out.extend_from_slice(&self.parameter_sets);
+            append_recovery_point(frames, self.config.framing, out);
         }
         self.coders.iter().for_each(|coder| out.extend_from_slice(&coder.bytes));
     }
 
+    /// The columns that the next frame makes anew.
+    fn refresh(&self) -> Option<Refresh> {
+        let columns = self.source.size.columns;
+        let step = columns.div_ceil(self.config.intra_refresh_frames? as usize).max(1);
+        // The last column of the frame before once more: deblocking mixed it with its neighbour's samples.
+        let first = self.refreshed.saturating_sub(1);
+        Some(Refresh { columns: [first, (self.refreshed + step).min(columns)], clean: self.refreshed })
+    }
+
     /// Moves on to the next frame.
-    fn settle(&mut self, mut picture: Arc<Picture>, choice: Option<&Choice>, marking: Marking) {
+    fn settle(&mut self, mut picture: Arc<Picture>, choice: Option<&Choice>) {
         if let Some(picture) = Arc::get_mut(&mut picture) {
             picture.extend();
         }
+        let is_keyframe = choice.is_none();
+        self.refreshed = match self.refresh() {
+            Some(refresh) if !is_keyframe && refresh.columns[1] < self.source.size.columns => refresh.columns[1],
+            _ => 0,
+        };
+        let marking = self.marking(is_keyframe);
         self.references.accept(self.frames, picture, choice, marking);
         self.frames += 1;
+        self.coders.iter_mut().for_each(SliceCoder::settle);
         if let Some(stream) = &mut self.stream {
-            if choice.is_none() {
+            if is_keyframe {
                 stream.frame_num = 0;
                 stream.idr_pic_id = stream.idr_pic_id.wrapping_add(1);
             }
@@ -302,10 +354,37 @@ impl H264Encoder {
     }
 }
 
-/// The quantiser parameter that should bring `bytes` under `max_bytes`.
-fn finer_cap(qp: u8, bytes: usize, max_bytes: usize) -> u8 {
-    let octaves = (bytes as f32 / max_bytes.max(1) as f32).log2();
-    qp.saturating_add(1 + (6.0 * octaves).ceil().clamp(0.0, 51.0) as u8).min(MAX_QP)
+/// How a frame is to be coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    /// At the order's quantiser parameter, or so that it takes about so many bytes.
+    Aim(Option<usize>),
+    /// As the least there is.
+    Least,
+}
+
+impl Effort {
+    fn target(self) -> Option<usize> {
+        match self {
+            Self::Aim(bytes) => bytes,
+            Self::Least => None,
+        }
+    }
+}
+
+/// The message that the picture will be whole after so many frames, for decoders that begin here (D.1.8).
+fn append_recovery_point(frames: u32, framing: Framing, out: &mut Vec<u8>) {
+    let mut message = BitWriter::default();
+    message.ue(frames);
+    message.put(0b1000, 4);
+    message.trailing();
+    let payload = message.bytes();
+    let mut unit = [0; 16];
+    unit[..2].copy_from_slice(&[RECOVERY_POINT, payload.len() as u8]);
+    let end = (2 + payload.len()).min(15);
+    unit[2..end].copy_from_slice(&payload[..end - 2]);
+    unit[end] = 0x80;
+    append(header(0, SUPPLEMENT), &unit[..=end], framing, out);
 }
 
 fn internal(detail: &str) -> Error {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use fearless_simd::Simd;
 
 use super::block::{Around, DC_MODE, Here, Made, NO_MODE, Trace};
+use super::budget::{Content, Steering};
 use super::deblock::filter_row;
 use super::header::SliceHeader;
 use super::macroblock::{Kind, Macroblock};
@@ -35,8 +36,38 @@ pub(super) struct FramePlan<'a> {
     pub(super) quantisers: &'a Quantisers,
     pub(super) framing: Framing,
     pub(super) chroma_qp_offset: i8,
-    /// Columns whose macroblocks are to be intra.
-    pub(super) refresh: Option<Range<usize>>,
+    /// Columns that are made anew without the pictures before.
+    pub(super) refresh: Option<Refresh>,
+    /// Bits the frame aims for, if any, with what its slices hold together; the header has the least quantiser parameter then.
+    pub(super) target: Option<Target>,
+    /// Code the least there is: P_Skip, or flat macroblocks.
+    pub(super) is_least: bool,
+}
+
+/// A frame's share of making the picture anew, column by column from the left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refresh {
+    /// First column to be intra coded, and the one after the last.
+    pub(super) columns: [usize; 2],
+    /// Columns of the frame before that were made anew already: those left of `columns` are predicted from nothing else.
+    pub(super) clean: usize,
+}
+
+impl Refresh {
+    /// Samples at the right of what is clean that interpolation, fractions and deblocking mix with what isn't.
+    const MARGIN: i32 = 7;
+
+    pub(super) fn holds(&self, x: usize) -> bool {
+        (self.columns[0]..self.columns[1]).contains(&x)
+    }
+}
+
+/// Bits to aim for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) bits: u64,
+    /// Content of all slices.
+    pub(super) content: u64,
 }
 
 /// What coding a slice gave.
@@ -65,6 +96,11 @@ pub(super) struct SliceCoder {
     above_luma: Vec<u8>,
     above_chroma: Vec<u8>,
     above_modes: Vec<[u8; 4]>,
+    /// What the rows of the last I and of the last P slice held, and of this one.
+    pub(super) content: [Content; 2],
+    now: Content,
+    steering: Option<Steering>,
+    qp: u8,
     /// Quantiser parameter of the macroblock before, which the next one's is coded against.
     pub(super) last_qp: u8,
 }
@@ -84,6 +120,10 @@ impl Default for SliceCoder {
             above_luma: Vec::new(),
             above_chroma: Vec::new(),
             above_modes: Vec::new(),
+            content: Default::default(),
+            now: Content::default(),
+            steering: None,
+            qp: 0,
             last_qp: 0,
         }
     }
@@ -92,7 +132,6 @@ impl Default for SliceCoder {
 impl SliceCoder {
     fn start(&mut self, plan: &FramePlan<'_>) {
         let Size { columns, .. } = plan.source.size;
-        std::mem::swap(&mut self.field, &mut self.previous);
         self.field.reset(columns, self.rows.len());
         self.traces.clear();
         self.above_luma.resize(16 * columns + 8, 0);
@@ -101,15 +140,42 @@ impl SliceCoder {
         self.above_modes.resize(columns, [NO_MODE; 4]);
         self.bytes.clear();
         self.stats = SliceStats::default();
-        self.last_qp = plan.header.qp;
+        let content = &self.content[usize::from(plan.header.intra)];
+        self.now.clone_from(content);
+        self.steering = plan.target.map(|target| {
+            let share = u128::from(target.bits) * u128::from(content.total()) / u128::from(target.content.max(1));
+            Steering::new(content, share as u64, plan.header.qp)
+        });
+        self.qp = self.steering.as_ref().map_or(plan.header.qp, Steering::qp);
+        self.last_qp = self.qp;
         let first_macroblock = (self.rows.start * columns) as u32;
-        self.writer.start(plan.sequence, &SliceHeader { first_macroblock, ..plan.header });
+        self.writer.start(plan.sequence, &SliceHeader { first_macroblock, qp: self.qp, ..plan.header });
     }
 
-    /// Forgets the motion of the frame before.
-    pub(super) fn forget(&mut self) {
+    /// Takes note of row `y`, which took `bits`.
+    fn end_row(&mut self, y: usize, bits: u64, is_intra: bool) {
+        self.now.note(y, bits, self.qp);
+        if let Some(steering) = &mut self.steering {
+            steering.end_row(&self.content[usize::from(is_intra)], y, bits);
+            self.qp = steering.qp();
+        }
+    }
+
+    /// What the slice turned out to hold is what the next is expected to.
+    pub(super) fn learn(&mut self, is_intra: bool) {
+        std::mem::swap(&mut self.content[usize::from(is_intra)], &mut self.now);
+    }
+
+    /// The frame is done: its motion helps to find the next one's.
+    pub(super) fn settle(&mut self) {
+        std::mem::swap(&mut self.field, &mut self.previous);
+    }
+
+    /// Begins a stream whose frames have so many columns.
+    pub(super) fn forget(&mut self, columns: usize) {
         self.previous = Field::default();
         self.field = Field::default();
+        self.content.iter_mut().for_each(|content| content.forget(columns, self.rows.len()));
     }
 }
 
@@ -127,7 +193,10 @@ impl Vectorise for SliceJob<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         self.coder.start(self.plan);
         for y in 0..self.coder.rows.len() {
+            let before = self.coder.writer.bits();
             self.row(simd, y);
+            let bits = self.coder.writer.bits().saturating_sub(before) as u64;
+            self.coder.end_row(y, bits, self.plan.header.intra);
             filter_row(
                 simd,
                 &mut self.band,
@@ -157,8 +226,8 @@ impl SliceJob<'_> {
                 columns,
                 luma: self.plan.source.luma(x, source_row),
                 chroma: self.plan.source.chroma(x, source_row),
-                qp: self.plan.header.qp,
-                lambda: u32::from(LAMBDA[usize::from(self.plan.header.qp)]),
+                qp: self.coder.qp,
+                lambda: u32::from(LAMBDA[usize::from(self.coder.qp)]),
                 around: self.around(x, y, &left),
             };
             left.corner = here.around.above[15];
@@ -171,7 +240,10 @@ impl SliceJob<'_> {
     /// Decides, makes and writes a macroblock.
     #[inline(always)]
     fn macroblock<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
-        let window = Window::of(here.x, self.coder.rows.start + here.y, self.plan.source.size);
+        let mut window = Window::of(here.x, self.coder.rows.start + here.y, self.plan.source.size);
+        if let Some(refresh) = self.plan.refresh.filter(|refresh| here.x < refresh.columns[0]) {
+            window.end_at(16 * refresh.clean as i32 - Refresh::MARGIN);
+        }
         let made = match self.plan.reference {
             Some(reference) => self.code_p(simd, here, reference, &window),
             None => self.code_i(simd, here),
