@@ -23,11 +23,13 @@ pub(crate) struct Offsets {
 
 /// An edge's thresholds.
 #[derive(Clone, Copy)]
-struct Thresholds {
-    alpha: u8,
-    beta: u8,
-    /// tC0 of each segment.
-    clip: [u8; 4],
+pub(super) struct Thresholds {
+    pub(super) alpha: u8,
+    pub(super) beta: u8,
+    /// tC0 of each segment; -1 where the strength is 0.
+    pub(super) clip: [i8; 4],
+    /// Whether the strength is 4.
+    pub(super) is_strong: bool,
 }
 
 impl Edge {
@@ -38,10 +40,10 @@ impl Edge {
             return None;
         }
         let index = |offset: i32| (i32::from(self.qp) + offset).clamp(0, 51) as usize;
-        let a = index(offsets.alpha);
+        let (a, b) = (index(offsets.alpha), index(offsets.beta));
         let clip = self.strength.map(|strength| TC0[usize::from(strength & 3)][a]);
-        let found = Thresholds { alpha: ALPHA[a], beta: BETA[index(offsets.beta)], clip };
-        (found.alpha > 0 && found.beta > 0).then_some(found)
+        let is_strong = self.strength[0] == 4;
+        (ALPHA[a] > 0 && BETA[b] > 0).then_some(Thresholds { alpha: ALPHA[a], beta: BETA[b], clip, is_strong })
     }
 }
 
@@ -51,18 +53,19 @@ fn filter_line<const IS_CHROMA: bool>(
     plane: &mut [u8],
     at: usize,
     step: usize,
-    strength: u8,
-    (alpha, beta, tc0): (u8, u8, u8),
+    thresholds: &Thresholds,
+    segment: usize,
 ) {
     let p = |i: usize| i32::from(plane[at - (i + 1) * step]);
     let q = |i: usize| i32::from(plane[at + i * step]);
-    let (alpha, beta, tc0) = (i32::from(alpha), i32::from(beta), i32::from(tc0));
+    let (alpha, beta) = (i32::from(thresholds.alpha), i32::from(thresholds.beta));
+    let (tc0, is_strong) = (i32::from(thresholds.clip[segment]), thresholds.is_strong);
     let (p0, p1, q0, q1) = (p(0), p(1), q(0), q(1));
-    if strength == 0 || (p0 - q0).abs() >= alpha || (p1 - p0).abs() >= beta || (q1 - q0).abs() >= beta {
+    if (tc0 < 0 && !is_strong) || (p0 - q0).abs() >= alpha || (p1 - p0).abs() >= beta || (q1 - q0).abs() >= beta {
         return;
     }
     if IS_CHROMA {
-        let (p_new, q_new) = if strength < 4 {
+        let (p_new, q_new) = if !is_strong {
             let delta = ((((q0 - p0) << 2) + (p1 - q1) + 4) >> 3).clamp(-tc0 - 1, tc0 + 1);
             (p0 + delta, q0 - delta)
         } else {
@@ -73,7 +76,7 @@ fn filter_line<const IS_CHROMA: bool>(
     }
     let (p2, q2) = (p(2), q(2));
     let (is_p_flat, is_q_flat) = ((p2 - p0).abs() < beta, (q2 - q0).abs() < beta);
-    if strength < 4 {
+    if !is_strong {
         let tc = tc0 + i32::from(is_p_flat) + i32::from(is_q_flat);
         let delta = ((((q0 - p0) << 2) + (p1 - q1) + 4) >> 3).clamp(-tc, tc);
         let beside = |far: i32, near: i32| near + ((far + ((p0 + q0 + 1) >> 1) - 2 * near) >> 1).clamp(-tc0, tc0);
@@ -116,7 +119,7 @@ fn filter_line<const IS_CHROMA: bool>(
 /// If the macroblock, or the four columns left or rows above of an edge with a strength, aren't in the plane.
 #[simd]
 pub(crate) fn deblock_luma<S: Simd>(
-    _simd: S,
+    simd: S,
     plane: &mut [u8],
     at: usize,
     stride: usize,
@@ -124,12 +127,22 @@ pub(crate) fn deblock_luma<S: Simd>(
     horizontal: &[Edge; 4],
     offsets: Offsets,
 ) {
+    if vertical.iter().chain(horizontal).all(|edge| edge.strength == [0; 4]) {
+        return;
+    }
+    let [vertical, horizontal] = [vertical, horizontal].map(|edges| edges.map(|edge| edge.thresholds(offsets)));
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        super::deblock_avx2::luma_vertical(avx2, plane, at, stride, vertical);
+        super::deblock_avx2::luma_horizontal(avx2, plane, at, stride, horizontal);
+        return;
+    }
+    let _ = simd;
     for (edges, along, across) in [(vertical, stride, 1), (horizontal, 1, stride)] {
         for (e, edge) in edges.iter().enumerate() {
-            let Some(thresholds) = edge.thresholds(offsets) else { continue };
+            let Some(thresholds) = edge else { continue };
             for i in 0..16 {
-                let limits = (thresholds.alpha, thresholds.beta, thresholds.clip[i / 4]);
-                filter_line::<false>(plane, at + 4 * e * across + i * along, across, edge.strength[i / 4], limits);
+                filter_line::<false>(plane, at + 4 * e * across + i * along, across, thresholds, i / 4);
             }
         }
     }
@@ -142,7 +155,7 @@ pub(crate) fn deblock_luma<S: Simd>(
 /// If the macroblock, or the two pairs of columns left or rows above of an edge with a strength, aren't in the plane.
 #[simd]
 pub(crate) fn deblock_chroma<S: Simd>(
-    _simd: S,
+    simd: S,
     plane: &mut [u8],
     at: usize,
     stride: usize,
@@ -150,13 +163,23 @@ pub(crate) fn deblock_chroma<S: Simd>(
     horizontal: &[Edge; 2],
     offsets: Offsets,
 ) {
+    if vertical.iter().chain(horizontal).all(|edge| edge.strength == [0; 4]) {
+        return;
+    }
+    let [vertical, horizontal] = [vertical, horizontal].map(|edges| edges.map(|edge| edge.thresholds(offsets)));
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        super::deblock_avx2::chroma_vertical(avx2, plane, at, stride, vertical);
+        super::deblock_avx2::chroma_horizontal(avx2, plane, at, stride, horizontal);
+        return;
+    }
+    let _ = simd;
     for (edges, along, across) in [(vertical, stride, 2), (horizontal, 2, stride)] {
         for (e, edge) in edges.iter().enumerate() {
-            let Some(thresholds) = edge.thresholds(offsets) else { continue };
+            let Some(thresholds) = edge else { continue };
             for i in 0..16 {
                 let line = at + 4 * e * across + i / 2 * along + i % 2;
-                let limits = (thresholds.alpha, thresholds.beta, thresholds.clip[i / 4]);
-                filter_line::<true>(plane, line, across, edge.strength[i / 4], limits);
+                filter_line::<true>(plane, line, across, thresholds, i / 4);
             }
         }
     }

@@ -6,6 +6,7 @@ use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 
 use super::Luma;
+use super::rows::rows;
 
 /// The two half samples (8-12) whose mean is the luma sample at a quarter sample position: neighbours in the row or column,
 /// or where both coordinates are odd, the two half samples at the ends of the diagonal. Where both are even the position is
@@ -37,18 +38,47 @@ fn clip(value: i32) -> u8 {
     value.clamp(0, 255) as u8
 }
 
-/// A `W`x`H` block of half samples; `samples[origin]` is its first sample's full sample, up and to the left.
+/// A `W`x`H` block of half samples; `plane[origin]` is its first sample's full sample, up and to the left. Columns from `W` on
+/// and rows from `H` on are of no account.
 #[inline(always)]
-fn half_block<const W: usize, const H: usize>(
-    samples: &[u8],
+fn half_block<S: Simd, const W: usize, const H: usize>(
+    simd: S,
+    plane: &[u8],
     stride: usize,
     origin: usize,
+    is_half: [bool; 2],
+) -> Luma {
+    let samples = &plane[origin - 2 * stride - 2..];
+    let mut block = [[0; 16]; 16];
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        use super::interpolate_avx2::{SPAN, half_block};
+        // Rows are read beyond what is needed: at the very end of a plane, the plain form takes over.
+        if samples.len() >= (H + 4) * stride + SPAN {
+            if H == 16 {
+                half_block(avx2, &rows::<SPAN, 21>(samples, stride), is_half, &mut block);
+            } else {
+                half_block(avx2, &rows::<SPAN, 13>(samples, stride), is_half, &mut block[..8]);
+            }
+            return block;
+        }
+    }
+    let _ = simd;
+    plain_half_block::<W, H>(samples, stride, is_half, block.as_flattened_mut(), 16);
+    block
+}
+
+/// The specification of [`half_block`], which may be larger; `samples` begin two rows above and two columns left of the origin.
+#[inline(always)]
+fn plain_half_block<const W: usize, const H: usize>(
+    samples: &[u8],
+    stride: usize,
     is_half: [bool; 2],
     out: &mut [u8],
     out_stride: usize,
 ) {
     let out = &mut out[..(H - 1) * out_stride + W];
-    let full = |x: usize, y: usize| i32::from(samples[origin + y * stride + x - 2 * stride - 2]);
+    let full = |x: usize, y: usize| i32::from(samples[y * stride + x]);
     for y in 0..H {
         for x in 0..W {
             out[y * out_stride + x] = match is_half {
@@ -64,14 +94,17 @@ fn half_block<const W: usize, const H: usize>(
     }
 }
 
-/// Replaces `out` by its rounded mean with `other`.
+/// The rounded mean of two blocks.
 #[inline(always)]
-fn average<const W: usize, const H: usize>(out: &mut [u8], out_stride: usize, other: &[u8], stride: usize) {
-    let (out, other) = (&mut out[..(H - 1) * out_stride + W], &other[..(H - 1) * stride + W]);
-    for y in 0..H {
-        for x in 0..W {
-            let sum = u16::from(out[y * out_stride + x]) + u16::from(other[y * stride + x]);
-            out[y * out_stride + x] = sum.div_ceil(2) as u8;
+fn average<S: Simd>(simd: S, first: [&[u8; 16]; 16], second: [&[u8; 16]; 16], out: &mut Luma) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::interpolate_avx2::average(avx2, first, second, out);
+    }
+    let _ = simd;
+    for (y, out) in out.iter_mut().enumerate() {
+        for (x, out) in out.iter_mut().enumerate() {
+            *out = (u16::from(first[y][x]) + u16::from(second[y][x])).div_ceil(2) as u8;
         }
     }
 }
@@ -81,7 +114,7 @@ fn average<const W: usize, const H: usize>(out: &mut [u8], out_stride: usize, ot
 #[simd]
 #[expect(clippy::too_many_arguments, reason = "a plane, a vector and a place for the result")]
 pub(crate) fn luma_block<S: Simd, const W: usize, const H: usize>(
-    _simd: S,
+    simd: S,
     plane: &[u8],
     stride: usize,
     at: usize,
@@ -91,15 +124,18 @@ pub(crate) fn luma_block<S: Simd, const W: usize, const H: usize>(
     out_stride: usize,
 ) {
     let [first, second] = halves(x_quarter, y_quarter);
-    let half = |[x, y]: [i32; 2], out: &mut [u8], out_stride: usize| {
+    let half = |[x, y]: [i32; 2]| {
         let origin = moved(at, stride, x >> 2, y >> 2);
-        half_block::<W, H>(plane, stride, origin, [x & 2 != 0, y & 2 != 0], out, out_stride);
+        half_block::<S, W, H>(simd, plane, stride, origin, [x & 2 != 0, y & 2 != 0])
     };
-    half(first, out, out_stride);
+    let mut block = half(first);
     if second != first {
-        let mut other = [0; 256];
-        half(second, &mut other, W);
-        average::<W, H>(out, out_stride, &other, W);
+        let (first, second) = (block, half(second));
+        average(simd, first.each_ref(), second.each_ref(), &mut block);
+    }
+    let out = &mut out[..(H - 1) * out_stride + W];
+    for (y, row) in block.iter().take(H).enumerate() {
+        out[y * out_stride..][..W].copy_from_slice(&row[..W]);
     }
 }
 
@@ -133,7 +169,7 @@ pub(crate) fn chroma_block<S: Simd, const W: usize, const H: usize>(
 /// From one row of [`HalfSamples`] to the next.
 pub(crate) const HALF_STRIDE: usize = 32;
 /// Rows of each of its planes.
-const HALF_ROWS: usize = 18;
+pub(super) const HALF_ROWS: usize = 18;
 /// The block's first sample in each of its planes.
 const HALF_ORIGIN: usize = HALF_STRIDE + 1;
 
@@ -153,13 +189,20 @@ impl HalfSamples {
 
     /// Fills all planes around the 16x16 block that begins at `plane[at]`.
     #[simd]
-    pub(crate) fn compute<S: Simd>(&mut self, _simd: S, plane: &[u8], stride: usize, at: usize) {
-        let origin = at - stride - 1;
+    pub(crate) fn compute<S: Simd>(&mut self, simd: S, plane: &[u8], stride: usize, at: usize) {
+        let samples = &plane[at - 3 * stride - 3..];
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        if let Some(avx2) = simd.level().as_avx2()
+            && samples.len() >= 21 * stride + super::interpolate_avx2::SPAN
+        {
+            return super::interpolate_avx2::fill(avx2, samples, stride, &mut self.planes);
+        }
+        let _ = simd;
         let [full, across, down, centre] = &mut self.planes;
-        half_block::<18, 18>(plane, stride, origin, [false, false], full, HALF_STRIDE);
-        half_block::<17, 18>(plane, stride, origin, [true, false], across, HALF_STRIDE);
-        half_block::<18, 17>(plane, stride, origin, [false, true], down, HALF_STRIDE);
-        half_block::<17, 17>(plane, stride, origin, [true, true], centre, HALF_STRIDE);
+        plain_half_block::<18, 18>(samples, stride, [false, false], full, HALF_STRIDE);
+        plain_half_block::<17, 18>(samples, stride, [true, false], across, HALF_STRIDE);
+        plain_half_block::<18, 17>(samples, stride, [false, true], down, HALF_STRIDE);
+        plain_half_block::<17, 17>(samples, stride, [true, true], centre, HALF_STRIDE);
     }
 
     /// The half sample plane of a position in quarter samples, both even, from the sample on that lies over the block's first;
@@ -172,14 +215,9 @@ impl HalfSamples {
 
     /// Predicts the block displaced by -3..=3 quarter samples: what [`luma_block`] gives.
     #[inline(always)]
-    pub(crate) fn predict<S: Simd>(&self, _simd: S, dx: i32, dy: i32, out: &mut Luma) {
-        let [first, second] = halves(dx, dy).map(|[x, y]| &self.half(x, y)[..15 * HALF_STRIDE + 16]);
-        for (y, out) in out.iter_mut().enumerate() {
-            let (first, second) = (&first[y * HALF_STRIDE..][..16], &second[y * HALF_STRIDE..][..16]);
-            for (x, out) in out.iter_mut().enumerate() {
-                *out = (u16::from(first[x]) + u16::from(second[x])).div_ceil(2) as u8;
-            }
-        }
+    pub(crate) fn predict<S: Simd>(&self, simd: S, dx: i32, dy: i32, out: &mut Luma) {
+        let [first, second] = halves(dx, dy).map(|[x, y]| rows::<16, 16>(self.half(x, y), HALF_STRIDE));
+        average(simd, first, second, out);
     }
 }
 

@@ -62,13 +62,6 @@ pub(super) fn mean(above: Option<u32>, left: Option<u32>, log2: u32) -> u8 {
     mean as u8
 }
 
-/// Sums of differences weighted by their distance from the middle (8.3.3.4, 8.3.4.4): `line` is the corner and the neighbours.
-#[inline(always)]
-fn slope<const N: usize>(line: [i32; N]) -> i32 {
-    let half = N / 2;
-    (1..=half).map(|k| k as i32 * (line[half + k] - line[half - k])).sum()
-}
-
 /// Predicts luma of a macroblock by mode 0 vertical, 1 horizontal, 2 DC or 3 plane. All neighbours that the mode uses must be
 /// available; DC does with what there is.
 #[inline(always)]
@@ -82,19 +75,33 @@ pub(crate) fn intra16<S: Simd>(simd: S, mode: u8, neighbours: &Neighbours16) -> 
             let sums = (neighbours.above.map(|line| total(&line)), neighbours.left.map(|line| total(&line)));
             [[mean(sums.0, sums.1, 4); 16]; 16]
         }
-        _ => {
-            let line = |samples: &[u8; 16]| -> [i32; 17] {
-                std::array::from_fn(|k| i32::from(if k == 0 { neighbours.corner } else { samples[k - 1] }))
-            };
-            let (b, c) = ((5 * slope(line(&above)) + 32) >> 6, (5 * slope(line(&left)) + 32) >> 6);
-            let a = 16 * (i32::from(above[15]) + i32::from(left[15]));
-            // All sums stay within 16 bits: |b|, |c| <= 717, a <= 8160.
-            std::array::from_fn(|y| {
-                let first = (a + c * (y as i32 - 7) - 7 * b + 16) as i16;
-                std::array::from_fn(|x| ((first + b as i16 * x as i16) >> 5).clamp(0, 255) as u8)
-            })
-        }
+        _ => plane_16(&above, &left, neighbours.corner),
     }
+}
+
+/// Plane prediction of luma. All sums stay within 16 bits: the slopes are at most 717 either way.
+#[inline(always)]
+fn plane_16(above: &[u8; 16], left: &[u8; 16], corner: u8) -> Luma {
+    let slope = |samples: &[u8; 16]| {
+        // The middle sample has no weight, the corner the largest.
+        const WEIGHTS: [i16; 16] = [-7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let mut sum = -8 * i16::from(corner);
+        for (&sample, weight) in samples.iter().zip(WEIGHTS) {
+            sum += weight * i16::from(sample);
+        }
+        ((5 * i32::from(sum) + 32) >> 6) as i16
+    };
+    let (b, c) = (slope(above), slope(left));
+    let first = 16 * (i16::from(above[15]) + i16::from(left[15])) - 7 * (b + c) + 16;
+    let mut out = [[0; 16]; 16];
+    let mut row = first;
+    for out in &mut out {
+        for (x, out) in out.iter_mut().enumerate() {
+            *out = ((row + b * x as i16) >> 5).clamp(0, 255) as u8;
+        }
+        row += c;
+    }
+    out
 }
 
 /// DC prediction of a macroblock's chroma: each 4x4 block has a mean of its own (8.3.4.1 to 8.3.4.3).
@@ -137,26 +144,39 @@ pub(crate) fn intra_chroma<S: Simd>(simd: S, mode: u8, neighbours: &ChromaNeighb
         0 => chroma_dc(neighbours),
         1 => std::array::from_fn(|y| std::array::from_fn(|x| left[2 * y + x % 2])),
         2 => [above; 8],
-        _ => {
-            let line = |samples: &[u8; 16], colour: usize| -> [i32; 9] {
-                std::array::from_fn(|k| {
-                    i32::from(if k == 0 { neighbours.corner[colour] } else { samples[2 * (k - 1) + colour] })
-                })
-            };
-            let plane: [[i16; 3]; 2] = std::array::from_fn(|colour| {
-                let b = (34 * slope(line(&above, colour)) + 32) >> 6;
-                let c = (34 * slope(line(&left, colour)) + 32) >> 6;
-                let a = 16 * (i32::from(above[14 + colour]) + i32::from(left[14 + colour]));
-                [(a - 3 * b - 3 * c + 16) as i16, b as i16, c as i16]
-            });
-            std::array::from_fn(|y| {
-                std::array::from_fn(|x| {
-                    let [first, b, c] = plane[x % 2];
-                    ((first + b * (x / 2) as i16 + c * y as i16) >> 5).clamp(0, 255) as u8
-                })
-            })
+        _ => plane_chroma(&above, &left, neighbours.corner),
+    }
+}
+
+/// Plane prediction of chroma.
+#[inline(always)]
+fn plane_chroma(above: &[u8; 16], left: &[u8; 16], corner: [u8; 2]) -> Chroma {
+    let slope = |samples: &[u8; 16], colour: usize| {
+        let mut sum = -4 * i32::from(corner[colour]);
+        for k in 0..8 {
+            sum += (k as i32 - 3) * i32::from(samples[2 * k + colour]);
+        }
+        ((34 * sum + 32) >> 6) as i16
+    };
+    // What a row begins with, what a column adds, what a row adds, for Cb and Cr in turn.
+    let (mut row, mut columns, mut rows) = ([0; 16], [0; 16], [0; 16]);
+    for colour in 0..2 {
+        let (b, c) = (slope(above, colour), slope(left, colour));
+        let first = 16 * (i16::from(above[14 + colour]) + i16::from(left[14 + colour])) - 3 * (b + c) + 16;
+        for x in 0..8 {
+            row[2 * x + colour] = first;
+            columns[2 * x + colour] = b * x as i16;
+            rows[2 * x + colour] = c;
         }
     }
+    let mut out = [[0; 16]; 8];
+    for out in &mut out {
+        for x in 0..16 {
+            out[x] = ((row[x] + columns[x]) >> 5).clamp(0, 255) as u8;
+            row[x] += rows[x];
+        }
+    }
+    out
 }
 
 /// Everything that an Intra_4x4 mode can predict a sample as: [`intra_taps`] says where each lies.

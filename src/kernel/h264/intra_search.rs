@@ -27,7 +27,10 @@ fn satd<const N: usize>(mut differences: Planes<N>) -> [u16; N] {
     for plane in &differences {
         add_magnitudes(&mut sums, plane, &[0; N]);
     }
-    sums.map(|sum| (sum + 1) >> 1)
+    for sum in &mut sums {
+        *sum = (*sum + 1) >> 1;
+    }
+    sums
 }
 
 /// Adds magnitudes of differences.
@@ -151,14 +154,35 @@ impl<const N: usize> Transformed<N> {
         for (v, column) in column.iter().enumerate().skip(1) {
             add_magnitudes(&mut sums, &self.planes[4 * v], column);
         }
-        sums.iter().map(|&sum| u32::from((sum + 1) >> 1)).sum()
+        for sum in &mut sums {
+            *sum = (*sum + 1) >> 1;
+        }
+        total(&sums)
     }
 }
 
-/// The coefficients of blocks whose rows, or columns, are all alike, from that one's four samples in planes.
+/// The coefficients of blocks whose rows, or columns, are all alike, for lines of `M` blocks' samples by position.
 #[inline(always)]
-fn alike<const N: usize>(samples: [[i16; N]; 4]) -> [[i16; N]; 4] {
-    hadamard_line(samples).map(|plane| plane.map(|value| 4 * value))
+fn alike<const M: usize>(line: [[i16; M]; 4]) -> [[i16; M]; 4] {
+    let mut turned = hadamard_line(line);
+    for plane in &mut turned {
+        for value in plane {
+            *value *= 4;
+        }
+    }
+    turned
+}
+
+/// Every `step`-th sample of a line, by position in its block of four and block.
+#[inline(always)]
+fn by_position<const M: usize>(line: &[u8; 16], step: usize, first: usize) -> [[i16; M]; 4] {
+    let mut out = [[0; M]; 4];
+    for (k, plane) in out.iter_mut().enumerate() {
+        for (block, sample) in plane.iter_mut().enumerate() {
+            *sample = i16::from(line[(step * (4 * block + k) + first) % 16]);
+        }
+    }
+    out
 }
 
 /// The cheapest of four modes and its cost; the lowest of equals.
@@ -166,12 +190,22 @@ fn alike<const N: usize>(samples: [[i16; N]; 4]) -> [[i16; N]; 4] {
 fn cheapest_of_four(distances: [Option<u32>; 4], mode_cost: &[u16; 4]) -> (u8, u32) {
     let mut best = (0, u32::MAX);
     for (mode, (distance, &cost)) in distances.iter().zip(mode_cost).enumerate() {
-        let cost = distance.map_or(u32::MAX, |distance| distance + u32::from(cost));
-        if cost < best.1 {
-            best = (mode as u8, cost);
+        if let &Some(distance) = distance {
+            if distance + u32::from(cost) < best.1 {
+                best = (mode as u8, distance + u32::from(cost));
+            }
         }
     }
     best
+}
+
+#[inline(always)]
+fn total<const N: usize>(sums: &[u16; N]) -> u32 {
+    let mut total = 0;
+    for &sum in sums {
+        total += u32::from(sum);
+    }
+    total
 }
 
 /// The Intra_16x16 mode with the least SATD over 4x4 blocks plus `mode_cost`, its cost and prediction.
@@ -182,26 +216,38 @@ pub(crate) fn search_16x16<S: Simd>(
     neighbours: &Neighbours16,
     mode_cost: &[u16; 4],
 ) -> (u8, u32, Luma) {
-    const NONE: [[i16; 16]; 4] = [[0; 16]; 4];
+    // Closures would be compiled apart, without what the level has.
+    let mut distances = [None; 4];
     let mut planes = [[0; 16]; 16];
     residual_luma(simd, source, &[[0; 16]; 16], &mut planes);
     let transformed = Transformed::new(planes);
-    let above = neighbours.above.map(|line| {
-        let samples = std::array::from_fn(|x| std::array::from_fn(|b| i16::from(line[4 * (b % 4) + x])));
-        transformed.distance(&alike(samples), &NONE)
-    });
-    let left = neighbours.left.map(|line| {
-        let column = alike(std::array::from_fn(|y| std::array::from_fn(|b| i16::from(line[4 * (b / 4) + y]))));
-        transformed.distance(&[column[0], [0; 16], [0; 16], [0; 16]], &column)
-    });
-    let dc = [16 * i16::from(intra16(simd, 2, neighbours)[0][0]); 16];
-    let flat = Some(transformed.distance(&[dc, [0; 16], [0; 16], [0; 16]], &NONE));
-    let mut plane = None;
-    if above.is_some() && left.is_some() {
-        residual_luma(simd, source, &intra16(simd, 3, neighbours), &mut planes);
-        plane = Some(satd(planes).iter().map(|&sum| u32::from(sum)).sum());
+    let (mut row, mut column) = ([[0; 16]; 4], [[0; 16]; 4]);
+    row[0] = [16 * i16::from(intra16(simd, 2, neighbours)[0][0]); 16];
+    distances[2] = Some(transformed.distance(&row, &column));
+    if let Some(line) = &neighbours.above {
+        let coefficients = alike::<4>(by_position(line, 1, 0));
+        for (row, coefficients) in row.iter_mut().zip(&coefficients) {
+            for (b, value) in row.iter_mut().enumerate() {
+                *value = coefficients[b % 4];
+            }
+        }
+        distances[0] = Some(transformed.distance(&row, &column));
     }
-    let (mode, cost) = cheapest_of_four([above, left, flat, plane], mode_cost);
+    if let Some(line) = &neighbours.left {
+        let coefficients = alike::<4>(by_position(line, 1, 0));
+        for (column, coefficients) in column.iter_mut().zip(&coefficients) {
+            for (b, value) in column.iter_mut().enumerate() {
+                *value = coefficients[b / 4];
+            }
+        }
+        row = [column[0], [0; 16], [0; 16], [0; 16]];
+        distances[1] = Some(transformed.distance(&row, &column));
+    }
+    if neighbours.above.is_some() && neighbours.left.is_some() {
+        residual_luma(simd, source, &intra16(simd, 3, neighbours), &mut planes);
+        distances[3] = Some(total(&satd(planes)));
+    }
+    let (mode, cost) = cheapest_of_four(distances, mode_cost);
     (mode, cost, intra16(simd, mode, neighbours))
 }
 
@@ -214,28 +260,40 @@ pub(crate) fn search_chroma<S: Simd>(
     neighbours: &ChromaNeighbours,
     mode_cost: &[u16; 4],
 ) -> (u8, u32, Chroma) {
-    const NONE: [[i16; 8]; 4] = [[0; 8]; 4];
+    let mut distances = [None; 4];
     let mut planes = [[0; 8]; 16];
     residual_chroma(simd, source, &[[0; 16]; 8], &mut planes);
     let transformed = Transformed::new(planes);
-    let above = neighbours.above.map(|line| {
-        let samples = |x: usize| std::array::from_fn(|b| i16::from(line[8 * (b % 2) + 2 * x + b / 4]));
-        transformed.distance(&alike(std::array::from_fn(samples)), &NONE)
-    });
-    let left = neighbours.left.map(|line| {
-        let samples = |y: usize| std::array::from_fn(|b| i16::from(line[8 * (b / 2 % 2) + 2 * y + b / 4]));
-        let column = alike(std::array::from_fn(samples));
-        transformed.distance(&[column[0], [0; 8], [0; 8], [0; 8]], &column)
-    });
+    let (mut row, mut column) = ([[0; 8]; 4], [[0; 8]; 4]);
     let means = intra_chroma(simd, 0, neighbours);
-    let dc = std::array::from_fn(|b| 16 * i16::from(means[4 * (b / 2 % 2)][8 * (b % 2) + b / 4]));
-    let flat = Some(transformed.distance(&[dc, [0; 8], [0; 8], [0; 8]], &NONE));
-    let mut plane = None;
-    if above.is_some() && left.is_some() {
-        residual_chroma(simd, source, &intra_chroma(simd, 3, neighbours), &mut planes);
-        plane = Some(satd(planes).iter().map(|&sum| u32::from(sum)).sum());
+    for (b, dc) in row[0].iter_mut().enumerate() {
+        *dc = 16 * i16::from(means[4 * (b / 2 % 2)][8 * (b % 2) + b / 4]);
     }
-    let (mode, cost) = cheapest_of_four([flat, left, above, plane], mode_cost);
+    distances[0] = Some(transformed.distance(&row, &column));
+    if let Some(line) = &neighbours.above {
+        let coefficients = [alike::<2>(by_position(line, 2, 0)), alike::<2>(by_position(line, 2, 1))];
+        for (u, row) in row.iter_mut().enumerate() {
+            for (b, value) in row.iter_mut().enumerate() {
+                *value = coefficients[b / 4][u][b % 2];
+            }
+        }
+        distances[2] = Some(transformed.distance(&row, &column));
+    }
+    if let Some(line) = &neighbours.left {
+        let coefficients = [alike::<2>(by_position(line, 2, 0)), alike::<2>(by_position(line, 2, 1))];
+        for (v, column) in column.iter_mut().enumerate() {
+            for (b, value) in column.iter_mut().enumerate() {
+                *value = coefficients[b / 4][v][b / 2 % 2];
+            }
+        }
+        row = [column[0], [0; 8], [0; 8], [0; 8]];
+        distances[1] = Some(transformed.distance(&row, &column));
+    }
+    if neighbours.above.is_some() && neighbours.left.is_some() {
+        residual_chroma(simd, source, &intra_chroma(simd, 3, neighbours), &mut planes);
+        distances[3] = Some(total(&satd(planes)));
+    }
+    let (mode, cost) = cheapest_of_four(distances, mode_cost);
     (mode, cost, intra_chroma(simd, mode, neighbours))
 }
 

@@ -5,8 +5,12 @@
 
 pub(crate) mod copy;
 pub(crate) mod deblock;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod deblock_avx2;
 mod deblock_tables;
 pub(crate) mod interpolate;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod interpolate_avx2;
 pub(crate) mod intra;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod intra_avx2;

@@ -47,12 +47,17 @@ pub(super) fn rows<const W: usize, const N: usize>(samples: &[u8], stride: usize
     all.first_chunk().copied().unwrap_or([none; N])
 }
 
-/// Copies rows of `W` bytes to places `stride` apart; panics as [`rows`] does.
+/// Copies rows of `W` bytes, at most 16, to places `stride` apart; panics as [`rows`] does.
 #[inline(always)]
 pub(super) fn store_rows<const W: usize, const N: usize>(rows: &[[u8; W]; N], samples: &mut [u8], stride: usize) {
+    const { assert!(N <= 16) };
     assert!(stride < STRIDE_LIMIT, "a stride of {stride}");
     let samples = &mut samples[..(N - 1) * stride + W];
-    for (y, row) in rows.iter().enumerate() {
-        samples[y * stride..y * stride + W].copy_from_slice(row);
-    }
+    let mut store = |y: usize| {
+        if y < N {
+            samples[y * stride..y * stride + W].copy_from_slice(&rows[y]);
+        }
+    };
+    (store(0), store(1), store(2), store(3), store(4), store(5), store(6), store(7));
+    (store(8), store(9), store(10), store(11), store(12), store(13), store(14), store(15));
 }
