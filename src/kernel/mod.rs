@@ -43,6 +43,26 @@ pub fn vectorise<V: Vectorise>(level: Level, work: V) -> V::Output {
     fearless_simd::dispatch!(level, simd => work.run(simd))
 }
 
+/// As [`vectorise`], for work whose code is so large that fewer copies of it are worth more than speed on old machines: what
+/// is below AVX2 on x86-64 takes the baseline's.
+#[cfg(target_arch = "x86_64")]
+pub fn vectorise_large<V: Vectorise>(level: Level, work: V) -> V::Output {
+    if let Some(simd) = level.as_avx512() {
+        return simd.vectorize(|| work.run(simd));
+    }
+    if let Some(simd) = level.as_avx2() {
+        return simd.vectorize(|| work.run(simd));
+    }
+    let Level::Sse2(simd) = Level::baseline() else { unreachable!("every x86-64 has SSE2") };
+    simd.vectorize(|| work.run(simd))
+}
+
+/// As [`vectorise`].
+#[cfg(not(target_arch = "x86_64"))]
+pub fn vectorise_large<V: Vectorise>(level: Level, work: V) -> V::Output {
+    vectorise(level, work)
+}
+
 /// The best level of this CPU, or the lower one that `AURALINK_SIMD` (`baseline`, `sse4.2`, `avx2`, `avx512`) asks for. The
 /// variable can't raise the level beyond what the CPU has.
 pub fn detect() -> Level {

@@ -7,13 +7,13 @@ use crate::error::Result;
 use crate::limits::check;
 
 /// Smallest and largest sides, in samples.
-pub const MIN_SIDE: u32 = 16;
+pub(super) const MIN_SIDE: u32 = 16;
 /// Largest width and height, in samples.
-pub const MAX_SIDE: u32 = 8192;
+pub(super) const MAX_SIDE: u32 = 8192;
 /// Most slices of a frame.
-pub const MAX_SLICES: usize = 16;
+pub(super) const MAX_SLICES: usize = 16;
 /// The coarsest quantiser.
-pub const MAX_QP: u8 = 51;
+pub(super) const MAX_QP: u8 = 51;
 
 /// What an [`H264Encoder`](super::H264Encoder) is opened with.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! Where and how strongly edges are filtered (ITU-T H.264 8.7.2.1).
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::block::Trace;
 use super::mv::{Cell, Field};
@@ -20,7 +21,7 @@ fn strength(is_coded: bool, p: Cell, q: Cell) -> u8 {
 }
 
 /// Filters a row of a slice, given what is known of its macroblocks and of those above it.
-#[inline(always)]
+#[simd]
 pub(super) fn filter_row<S: Simd>(
     simd: S,
     band: &mut Band<'_>,

@@ -1,6 +1,7 @@
 //! How a macroblock is coded: the choice between its kinds.
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::block::{Here, Made};
 use super::intra::{ALL_MODES, NOT_ABOVE_RIGHT, Small, code_4x4, code_8x8, neighbours_16x16, neighbours_chroma};
@@ -30,7 +31,7 @@ enum IntraLuma {
 
 impl SliceJob<'_> {
     /// Codes a macroblock of an I slice.
-    #[inline(always)]
+    #[simd]
     pub(super) fn code_i<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
         if self.plan.is_least {
             return self.make_flat(simd, here);
@@ -40,7 +41,7 @@ impl SliceJob<'_> {
     }
 
     /// The least an intra macroblock can be: DC prediction and nothing else.
-    #[inline(always)]
+    #[simd]
     fn make_flat<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
         let macroblock = &mut *self.coder.macroblock;
         macroblock.kind = Kind::Intra16x16(2);
@@ -56,7 +57,7 @@ impl SliceJob<'_> {
     }
 
     /// The intra prediction of luma with the least cost, small blocks only if they may get under `limit`.
-    #[inline(always)]
+    #[simd]
     fn choose_intra<S: Simd>(&mut self, simd: S, here: &Here, limit: u32) -> (IntraLuma, u32) {
         let lambda = here.lambda;
         let costs = [1, 2, 2, 3].map(|bits| (bits * lambda) as u16);
@@ -87,7 +88,7 @@ impl SliceJob<'_> {
         (best, best_cost)
     }
 
-    #[inline(always)]
+    #[simd]
     fn make_intra<S: Simd>(&mut self, simd: S, here: &Here, luma: IntraLuma) -> Made {
         let macroblock = &mut *self.coder.macroblock;
         let quantiser = &self.plan.quantisers.intra(here.qp).four;
@@ -124,7 +125,7 @@ impl SliceJob<'_> {
     }
 
     /// Codes a macroblock of a P slice.
-    #[inline(always)]
+    #[simd]
     pub(super) fn code_p<S: Simd>(&mut self, simd: S, here: &Here, reference: &Picture, window: &Window) -> Made {
         let neighbours = self.coder.field.neighbours(2 * here.x, 2 * here.y, 2, true);
         let skip = neighbours.skip();
@@ -186,7 +187,7 @@ impl SliceJob<'_> {
     }
 
     /// The macroblock as skipped, if nothing of its residual is worth coding.
-    #[inline(always)]
+    #[simd]
     fn try_skip<S: Simd>(
         &mut self,
         simd: S,
@@ -221,7 +222,7 @@ impl SliceJob<'_> {
     }
 
     /// The macroblock as skipped, whatever it was.
-    #[inline(always)]
+    #[simd]
     fn make_skip<S: Simd>(&mut self, simd: S, reference: &Picture, window: &Window, skip: Mv) -> Made {
         let (mut luma, mut chroma) = ([[0; 16]; 16], [[0; 16]; 8]);
         predict_luma(simd, reference, window, skip, &mut luma);
@@ -231,7 +232,7 @@ impl SliceJob<'_> {
         Made::inter(luma, chroma, [skip; 4])
     }
 
-    #[inline(always)]
+    #[simd]
     fn make_inter<S: Simd>(
         &mut self,
         simd: S,

@@ -19,7 +19,7 @@ use super::tools::Tools;
 use crate::error::{Error, Result};
 use crate::frame::{ColorSpace, Frame, PixelFormat};
 use crate::kernel::h264::quantiser::Quantisers;
-use crate::kernel::{Level, vectorise};
+use crate::kernel::{Level, vectorise_large};
 
 /// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
 const INTRA_ROUNDING_64THS: u32 = 21;
@@ -279,7 +279,7 @@ impl H264Encoder {
         let (level, count) = (self.level, plan.source.size.rows.min(self.config.slices));
         let run = |job: &mut Option<SliceJob<'_>>| {
             if let Some(job) = job.take() {
-                vectorise(level, job);
+                vectorise_large(level, job);
             }
         };
         if count == 1 || pool.current_num_threads() == 1 {

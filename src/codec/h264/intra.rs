@@ -1,6 +1,7 @@
 //! Intra prediction: modes by SATD, coded as they are found, since each block predicts from the one before.
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::block::{Around, DC_MODE, Here, NO_MODE};
 use super::macroblock::{CODING_ORDER, Levels, MOST_PROBABLE};
@@ -135,7 +136,7 @@ pub(super) const ALL_MODES: u16 = 0x1FF;
 pub(super) const NOT_ABOVE_RIGHT: u16 = ALL_MODES & !(1 << 3 | 1 << 7);
 
 /// Codes luma as Intra_4x4, giving up once it costs more than `limit`.
-#[inline(always)]
+#[simd]
 pub(super) fn code_4x4<S: Simd>(
     simd: S,
     here: &Here,
@@ -196,7 +197,7 @@ pub(super) fn code_4x4<S: Simd>(
 }
 
 /// Codes luma as Intra_8x8, giving up once it costs more than `limit`.
-#[inline(always)]
+#[simd]
 pub(super) fn code_8x8<S: Simd>(
     simd: S,
     here: &Here,

@@ -1,6 +1,7 @@
 //! Motion search: whole samples by SAD, then halves and quarters by SATD around the best.
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::block::Here;
 use super::mv::Mv;
@@ -62,7 +63,7 @@ pub(super) fn mv_bits(mv: Mv, prediction: Mv) -> u32 {
 }
 
 /// Luma of a macroblock moved by `mv`.
-#[inline(always)]
+#[simd]
 pub(super) fn predict_luma<S: Simd>(simd: S, reference: &Picture, window: &Window, mv: Mv, out: &mut Luma) {
     let plane = &reference.luma;
     let at = plane.at(window.x, window.y);
@@ -143,7 +144,7 @@ impl Search<'_> {
     }
 
     /// The best vectors of whole samples: the best of the candidates, then downhill.
-    #[inline(always)]
+    #[simd]
     pub(super) fn whole<S: Simd>(&self, simd: S, here: &Here, candidates: &[Mv]) -> Parts {
         let first = self.window.clamp(self.prediction.rounded());
         let mut parts = Parts { at: [first; PARTS], cost: [u32::MAX; PARTS] };
@@ -179,7 +180,7 @@ impl Search<'_> {
     }
 
     /// The best vector of quarter samples around one of whole samples, by SATD; `out` becomes its prediction.
-    #[inline(always)]
+    #[simd]
     pub(super) fn fraction<S: Simd>(
         &self,
         simd: S,
@@ -224,7 +225,7 @@ impl Search<'_> {
 
     /// As [`Search::fraction`] for a part of `W`x`H` samples that begins at `(left, top)` of the macroblock, whose prediction
     /// becomes its part of `out`.
-    #[inline(always)]
+    #[simd]
     pub(super) fn part_fraction<S: Simd, const W: usize, const H: usize>(
         &self,
         simd: S,
@@ -237,7 +238,7 @@ impl Search<'_> {
         let origin = plane.at(self.window.x + left as isize, self.window.y + top as isize);
         let corner = 16 * top + left;
         let mut trial = [[0; 16]; 16];
-        let mut measure = |mv: Mv, trial: &mut Luma| {
+        let measure = |mv: Mv, trial: &mut Luma| {
             let rows = &mut trial.as_flattened_mut()[corner..];
             let (mv_x, mv_y) = (i32::from(mv.x), i32::from(mv.y));
             luma_block::<S, W, H>(simd, &plane.samples, plane.stride, origin, mv_x, mv_y, rows, 16);

@@ -1,6 +1,7 @@
 //! Macroblocks cut in parts that move differently.
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::block::Here;
 use super::macroblock::Partition;
@@ -40,7 +41,7 @@ pub(super) fn promising(parts: &Parts, lambda: u32) -> Option<Partition> {
 }
 
 /// Refines a partition's vectors. `field` must have the neighbours; its cells of this macroblock are used.
-#[inline(always)]
+#[simd]
 pub(super) fn refine<S: Simd>(
     simd: S,
     here: &Here,
@@ -88,7 +89,7 @@ pub(super) fn refine<S: Simd>(
 }
 
 /// Chroma as the motion predicts it.
-#[inline(always)]
+#[simd]
 pub(super) fn chroma<S: Simd>(simd: S, reference: &Picture, window: &Window, motion: &Motion, out: &mut Chroma) {
     let mvs = &motion.mvs;
     match motion.partition {

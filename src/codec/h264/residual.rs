@@ -1,6 +1,7 @@
 //! Residuals to levels and back: transform, quantise, drop what isn't worth its bits, reconstruct.
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::macroblock::Levels;
 use crate::kernel::h264::quantise::{
@@ -87,7 +88,7 @@ fn weight<S: Simd, const N: usize>(_simd: S, planes: &[[i16; N]; 16], nonzero_co
 const NONZERO_COST: [i16; 2] = [8, 11];
 
 /// Transforms and quantises a residual; with 8x8 transforms too where `quantiser8` is given, if these take fewer bits.
-#[inline(always)]
+#[simd]
 pub(super) fn luma_levels<S: Simd>(
     simd: S,
     source: &Luma,
@@ -117,7 +118,7 @@ pub(super) fn luma_levels<S: Simd>(
 }
 
 /// Drops what isn't worth its bits of 4x4 blocks and reconstructs. Returns the mask of coded blocks.
-#[inline(always)]
+#[simd]
 pub(super) fn luma4<S: Simd>(
     simd: S,
     prediction: &Luma,
@@ -157,7 +158,7 @@ fn lanes_coded(planes: &Planes<16>) -> u16 {
 }
 
 /// As [`luma4`], of 8x8 blocks.
-#[inline(always)]
+#[simd]
 pub(super) fn luma8<S: Simd>(
     simd: S,
     prediction: &Luma,
@@ -195,7 +196,7 @@ pub(super) fn luma8<S: Simd>(
 
 /// Codes luma that was predicted as a whole from its neighbours. Returns the mask of blocks with AC levels, and whether there
 /// are any levels at all.
-#[inline(always)]
+#[simd]
 pub(super) fn luma16<S: Simd>(
     simd: S,
     source: &Luma,
@@ -241,7 +242,7 @@ pub(super) fn luma16<S: Simd>(
 }
 
 /// Codes chroma. Returns its part of the coded block pattern: 0 nothing, 1 DC, 2 AC too.
-#[inline(always)]
+#[simd]
 pub(super) fn chroma<S: Simd>(
     simd: S,
     source: &Chroma,
@@ -288,7 +289,7 @@ pub(super) fn chroma<S: Simd>(
 }
 
 /// Whether luma's residual would be coded as nothing.
-#[inline(always)]
+#[simd]
 pub(super) fn is_all_zero<S: Simd>(simd: S, source: &Luma, prediction: &Luma, quantiser: &Quantiser) -> bool {
     let mut planes: Planes<16> = [[0; 16]; 16];
     residual_luma(simd, source, prediction, &mut planes);

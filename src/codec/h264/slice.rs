@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use fearless_simd::Simd;
+use fearless_simd_macros::simd;
 
 use super::block::{Around, DC_MODE, Here, Made, NO_MODE, Trace};
 use super::budget::{Content, Steering};
@@ -214,7 +215,7 @@ impl Vectorise for SliceJob<'_> {
 }
 
 impl SliceJob<'_> {
-    #[inline(always)]
+    #[simd]
     fn row<S: Simd>(&mut self, simd: S, y: usize) {
         let Size { columns, .. } = self.plan.source.size;
         let source_row = self.coder.rows.start + y;
@@ -275,7 +276,7 @@ impl SliceJob<'_> {
     }
 
     /// Puts what was made where later macroblocks and deblocking find it.
-    #[inline(always)]
+    #[simd]
     fn keep<S: Simd>(&mut self, simd: S, here: &Here, made: &Made, left: &mut Left) {
         let (x, y) = (here.x, here.y);
         let coder = &mut *self.coder;

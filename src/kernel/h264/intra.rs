@@ -66,7 +66,6 @@ pub(super) fn mean(above: Option<u32>, left: Option<u32>, log2: u32) -> u8 {
 /// available; DC does with what there is.
 #[inline(always)]
 pub(crate) fn intra16<S: Simd>(simd: S, mode: u8, neighbours: &Neighbours16) -> Luma {
-    let _ = simd;
     let (above, left) = (neighbours.above.unwrap_or_default(), neighbours.left.unwrap_or_default());
     match mode {
         0 => [above; 16],
@@ -75,13 +74,13 @@ pub(crate) fn intra16<S: Simd>(simd: S, mode: u8, neighbours: &Neighbours16) -> 
             let sums = (neighbours.above.map(|line| total(&line)), neighbours.left.map(|line| total(&line)));
             [[mean(sums.0, sums.1, 4); 16]; 16]
         }
-        _ => plane_16(&above, &left, neighbours.corner),
+        _ => plane_16(simd, &above, &left, neighbours.corner),
     }
 }
 
 /// Plane prediction of luma. All sums stay within 16 bits: the slopes are at most 717 either way.
 #[inline(always)]
-fn plane_16(above: &[u8; 16], left: &[u8; 16], corner: u8) -> Luma {
+fn plane_16<S: Simd>(simd: S, above: &[u8; 16], left: &[u8; 16], corner: u8) -> Luma {
     let slope = |samples: &[u8; 16]| {
         // The middle sample has no weight, the corner the largest.
         const WEIGHTS: [i16; 16] = [-7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8];
@@ -93,15 +92,29 @@ fn plane_16(above: &[u8; 16], left: &[u8; 16], corner: u8) -> Luma {
     };
     let (b, c) = (slope(above), slope(left));
     let first = 16 * (i16::from(above[15]) + i16::from(left[15])) - 7 * (b + c) + 16;
-    let mut out = [[0; 16]; 16];
-    let mut row = first;
-    for out in &mut out {
-        for (x, out) in out.iter_mut().enumerate() {
-            *out = ((row + b * x as i16) >> 5).clamp(0, 255) as u8;
-        }
-        row += c;
+    let mut row = [first; 16];
+    for (x, value) in row.iter_mut().enumerate() {
+        *value += b * x as i16;
     }
+    let mut out = [[0; 16]; 16];
+    plane_rows(simd, row, &[c; 16], &mut out);
     out
+}
+
+/// Rows of plane prediction: `row` is the first in 32nds, `step` what each adds.
+#[inline(always)]
+fn plane_rows<S: Simd>(simd: S, mut row: [i16; 16], step: &[i16; 16], out: &mut [[u8; 16]]) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::transform_avx2::plane(avx2, &row, step, out);
+    }
+    let _ = simd;
+    for out in out {
+        for x in 0..16 {
+            out[x] = (row[x] >> 5).clamp(0, 255) as u8;
+            row[x] = row[x].wrapping_add(step[x]);
+        }
+    }
 }
 
 /// DC prediction of a macroblock's chroma: each 4x4 block has a mean of its own (8.3.4.1 to 8.3.4.3).
@@ -138,19 +151,18 @@ fn chroma_dc(neighbours: &ChromaNeighbours) -> Chroma {
 /// available; DC does with what there is.
 #[inline(always)]
 pub(crate) fn intra_chroma<S: Simd>(simd: S, mode: u8, neighbours: &ChromaNeighbours) -> Chroma {
-    let _ = simd;
     let (above, left) = (neighbours.above.unwrap_or_default(), neighbours.left.unwrap_or_default());
     match mode {
         0 => chroma_dc(neighbours),
         1 => std::array::from_fn(|y| std::array::from_fn(|x| left[2 * y + x % 2])),
         2 => [above; 8],
-        _ => plane_chroma(&above, &left, neighbours.corner),
+        _ => plane_chroma(simd, &above, &left, neighbours.corner),
     }
 }
 
 /// Plane prediction of chroma.
 #[inline(always)]
-fn plane_chroma(above: &[u8; 16], left: &[u8; 16], corner: [u8; 2]) -> Chroma {
+fn plane_chroma<S: Simd>(simd: S, above: &[u8; 16], left: &[u8; 16], corner: [u8; 2]) -> Chroma {
     let slope = |samples: &[u8; 16], colour: usize| {
         let mut sum = -4 * i32::from(corner[colour]);
         for k in 0..8 {
@@ -158,24 +170,17 @@ fn plane_chroma(above: &[u8; 16], left: &[u8; 16], corner: [u8; 2]) -> Chroma {
         }
         ((34 * sum + 32) >> 6) as i16
     };
-    // What a row begins with, what a column adds, what a row adds, for Cb and Cr in turn.
-    let (mut row, mut columns, mut rows) = ([0; 16], [0; 16], [0; 16]);
+    let (mut row, mut step) = ([0; 16], [0; 16]);
     for colour in 0..2 {
         let (b, c) = (slope(above, colour), slope(left, colour));
         let first = 16 * (i16::from(above[14 + colour]) + i16::from(left[14 + colour])) - 3 * (b + c) + 16;
         for x in 0..8 {
-            row[2 * x + colour] = first;
-            columns[2 * x + colour] = b * x as i16;
-            rows[2 * x + colour] = c;
+            row[2 * x + colour] = first + b * x as i16;
+            step[2 * x + colour] = c;
         }
     }
     let mut out = [[0; 16]; 8];
-    for out in &mut out {
-        for x in 0..16 {
-            out[x] = ((row[x] + columns[x]) >> 5).clamp(0, 255) as u8;
-            row[x] += rows[x];
-        }
-    }
+    plane_rows(simd, row, &step, &mut out);
     out
 }
 

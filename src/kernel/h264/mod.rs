@@ -38,6 +38,8 @@ pub(crate) mod transform4;
 pub(crate) mod transform8;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod transform_avx2;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod zigzag_avx512;
 
 /// Luma of a macroblock, row by row.
 pub(crate) type Luma = [[u8; 16]; 16];

@@ -346,6 +346,10 @@ pub(crate) fn dequantise8<S: Simd>(simd: S, levels: &Planes8, q: &Quantiser8, ou
 /// One array of levels for each 8x8 block, in zigzag order.
 #[inline(always)]
 pub(crate) fn levels_zigzag8<S: Simd>(simd: S, levels: &Planes8, out: &mut [[i16; 64]; 4]) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx512) = simd.level().as_avx512() {
+        return super::zigzag_avx512::levels_zigzag8(avx512, levels, out);
+    }
     let _ = simd;
     for (b, out) in out.iter_mut().enumerate() {
         *out = ZIGZAG_8X8.map(|p| levels[8 * (b / 2) + usize::from(p % 8)][8 * (b % 2) + usize::from(p / 8 % 8)]);
@@ -364,18 +368,33 @@ pub(crate) fn quantise_8x8<S: Simd>(simd: S, coefficients: &Plane8, q: &Quantise
             any |= turned[u][v];
         }
     }
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx512) = simd.level().as_avx512() {
+        super::zigzag_avx512::zigzag(avx512, &turned, levels);
+        return any != 0;
+    }
     *levels = ZIGZAG_8X8.map(|p| turned[usize::from(p % 8)][usize::from(p / 8 % 8)]);
     any != 0
+}
+
+/// Levels in zigzag order, turned.
+#[inline(always)]
+fn turn_8x8<S: Simd>(simd: S, levels: &[i16; 64], turned: &mut Plane8) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let (Some(avx512), Ok(out)) = (simd.level().as_avx512(), turned.as_flattened_mut().try_into()) {
+        return super::zigzag_avx512::turn(avx512, levels, out);
+    }
+    let _ = simd;
+    for (&level, &p) in levels.iter().zip(&ZIGZAG_8X8) {
+        turned[usize::from(p % 8)][usize::from(p / 8 % 8)] = level;
+    }
 }
 
 /// Levels of one block in zigzag order to scaled coefficients, turned.
 #[inline(always)]
 pub(crate) fn dequantise_8x8<S: Simd>(simd: S, levels: &[i16; 64], q: &Quantiser8) -> Plane8 {
-    let _ = simd;
     let mut turned = [[0_i16; 8]; 8];
-    for (&level, &p) in levels.iter().zip(&ZIGZAG_8X8) {
-        turned[usize::from(p % 8)][usize::from(p / 8 % 8)] = level;
-    }
+    turn_8x8(simd, levels, &mut turned);
     std::array::from_fn(|u| std::array::from_fn(|v| scaled(turned[u][v], q.step[u][v], q.shift)))
 }
 

@@ -58,6 +58,21 @@ pub(super) fn store_rows<const W: usize, const N: usize>(rows: &[[u8; W]; N], sa
             samples[y * stride..y * stride + W].copy_from_slice(&rows[y]);
         }
     };
-    (store(0), store(1), store(2), store(3), store(4), store(5), store(6), store(7));
-    (store(8), store(9), store(10), store(11), store(12), store(13), store(14), store(15));
+    // Listed for the same reason.
+    store(0);
+    store(1);
+    store(2);
+    store(3);
+    store(4);
+    store(5);
+    store(6);
+    store(7);
+    store(8);
+    store(9);
+    store(10);
+    store(11);
+    store(12);
+    store(13);
+    store(14);
+    store(15);
 }

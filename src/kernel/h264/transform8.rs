@@ -17,6 +17,10 @@ pub(crate) type Plane8 = [[i16; 8]; 8];
 /// Source minus prediction.
 #[inline(always)]
 pub(crate) fn residual_luma8<S: Simd>(simd: S, source: &Luma, prediction: &Luma, out: &mut Planes8) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::transform_avx2::residual(avx2, source, prediction, out);
+    }
     let _ = simd;
     for (out, (source, prediction)) in out.iter_mut().zip(source.iter().zip(prediction)) {
         for x in 0..16 {
@@ -129,7 +133,7 @@ pub(crate) fn inverse8<S: Simd>(simd: S, planes: &mut Planes8) {
 pub(crate) fn add_luma8<S: Simd>(simd: S, prediction: &Luma, residual: &Planes8, out: &mut Luma) {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     if let Some(avx2) = simd.level().as_avx2() {
-        return super::transform_avx2::add_luma8(avx2, prediction, residual, out);
+        return super::transform_avx2::add(avx2, prediction, residual, out);
     }
     let _ = simd;
     for (out, (prediction, residual)) in out.iter_mut().zip(prediction.iter().zip(residual)) {
@@ -142,6 +146,13 @@ pub(crate) fn add_luma8<S: Simd>(simd: S, prediction: &Luma, residual: &Planes8,
 /// Source minus prediction of one block.
 #[inline(always)]
 pub(crate) fn residual_8x8<S: Simd>(simd: S, source: &Block8, prediction: &Block8) -> Plane8 {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        let mut out = [[0; 8]; 8];
+        let (source, prediction) = (source.as_flattened().as_chunks().0, prediction.as_flattened().as_chunks().0);
+        super::transform_avx2::residual(avx2, source, prediction, out.as_flattened_mut().as_chunks_mut().0);
+        return out;
+    }
     let _ = simd;
     std::array::from_fn(|y| std::array::from_fn(|x| i16::from(source[y][x]) - i16::from(prediction[y][x])))
 }
@@ -149,6 +160,10 @@ pub(crate) fn residual_8x8<S: Simd>(simd: S, source: &Block8, prediction: &Block
 /// [`forward8`] of one block.
 #[inline(always)]
 pub(crate) fn forward_8x8<S: Simd>(simd: S, block: &mut Plane8) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::transform_avx2::forward_8x8(avx2, block);
+    }
     let _ = simd;
     *block = forward_line(transpose(forward_line(*block)));
 }
@@ -156,6 +171,10 @@ pub(crate) fn forward_8x8<S: Simd>(simd: S, block: &mut Plane8) {
 /// [`inverse8`] of one block.
 #[inline(always)]
 pub(crate) fn inverse_8x8<S: Simd>(simd: S, block: &mut Plane8) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        return super::transform_avx2::inverse_8x8(avx2, block);
+    }
     let _ = simd;
     *block = inverse_line(transpose(inverse_line(*block)));
 }
@@ -163,6 +182,13 @@ pub(crate) fn inverse_8x8<S: Simd>(simd: S, block: &mut Plane8) {
 /// [`add_luma8`] of one block.
 #[inline(always)]
 pub(crate) fn add_8x8<S: Simd>(simd: S, prediction: &Block8, residual: &Plane8) -> Block8 {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = simd.level().as_avx2() {
+        let mut out = [[0; 8]; 8];
+        let (prediction, residual) = (prediction.as_flattened().as_chunks().0, residual.as_flattened().as_chunks().0);
+        super::transform_avx2::add(avx2, prediction, residual, out.as_flattened_mut().as_chunks_mut().0);
+        return out;
+    }
     let _ = simd;
     std::array::from_fn(|y| std::array::from_fn(|x| sum(prediction[y][x], residual[y][x])))
 }

@@ -144,19 +144,6 @@ kernel! {
 }
 
 kernel! {
-    /// [`add_luma8`](super::transform8::add_luma8).
-    #[inline]
-    pub(super) fn add_luma8(token: Avx2, prediction: &Luma, residual: &[[i16; 16]; 16], out: &mut Luma) {
-        for y in (0..16).step_by(2) {
-            let (first, second) = (words(token, &residual[y]), words(token, &residual[y + 1]));
-            let (low, high) = (_mm256_permute2x128_si256::<0x20>(first, second), _mm256_permute2x128_si256::<0x31>(first, second));
-            let both = sums(token, rows(token, &prediction[y], &prediction[y + 1]), low, high);
-            store_rows(token, both, out, y, y + 1);
-        }
-    }
-}
-
-kernel! {
     /// [`levels_zigzag`](super::quantise::levels_zigzag) of sixteen blocks.
     #[inline]
     pub(super) fn levels_zigzag_16(token: Avx2, levels: &Planes<16>, out: &mut [[i16; 16]; 16]) {
@@ -259,6 +246,73 @@ kernel! {
         let lines = inverse_pass(token, transpose(token, inverse_pass(token, lines)));
         for (row, line) in half.iter_mut().zip(lines) {
             store(token, line, row);
+        }
+    }
+}
+
+kernel! {
+    /// [`forward_8x8`](super::transform8::forward_8x8).
+    #[inline]
+    pub(super) fn forward_8x8(token: Avx2, block: &mut [[i16; 8]; 8]) {
+        let lines = block.each_ref().map(|row| _mm256_castsi128_si256(i16x8::from_slice(token, row).into()));
+        let lines = forward_pass(token, transpose(token, forward_pass(token, lines)));
+        for (row, line) in block.iter_mut().zip(lines) {
+            let line: i16x8<Avx2> = _mm256_castsi256_si128(line).simd_into(token);
+            line.store_slice(row);
+        }
+    }
+}
+
+kernel! {
+    /// [`inverse_8x8`](super::transform8::inverse_8x8).
+    #[inline]
+    pub(super) fn inverse_8x8(token: Avx2, block: &mut [[i16; 8]; 8]) {
+        let lines = block.each_ref().map(|row| _mm256_castsi128_si256(i16x8::from_slice(token, row).into()));
+        let lines = inverse_pass(token, transpose(token, inverse_pass(token, lines)));
+        for (row, line) in block.iter_mut().zip(lines) {
+            let line: i16x8<Avx2> = _mm256_castsi256_si128(line).simd_into(token);
+            line.store_slice(row);
+        }
+    }
+}
+
+kernel! {
+    /// Differences of samples, sixteen at a time.
+    #[inline]
+    pub(super) fn residual(token: Avx2, source: &[[u8; 16]], prediction: &[[u8; 16]], out: &mut [[i16; 16]]) {
+        for (out, (source, prediction)) in out.iter_mut().zip(source.iter().zip(prediction)) {
+            let source = _mm256_cvtepu8_epi16(u8x16::from_slice(token, source).into());
+            let prediction = _mm256_cvtepu8_epi16(u8x16::from_slice(token, prediction).into());
+            store(token, _mm256_sub_epi16(source, prediction), out);
+        }
+    }
+}
+
+kernel! {
+    /// Predictions and residuals, rounded, sixteen at a time.
+    #[inline]
+    pub(super) fn add(token: Avx2, prediction: &[[u8; 16]], residual: &[[i16; 16]], out: &mut [[u8; 16]]) {
+        for (out, (prediction, residual)) in out.iter_mut().zip(prediction.iter().zip(residual)) {
+            let prediction = _mm256_cvtepu8_epi16(u8x16::from_slice(token, prediction).into());
+            let sum = _mm256_add_epi16(prediction, _mm256_mulhrs_epi16(words(token, residual), _mm256_set1_epi16(512)));
+            let sum = _mm_packus_epi16(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+            let sum: u8x16<Avx2> = sum.simd_into(token);
+            sum.store_slice(out);
+        }
+    }
+}
+
+kernel! {
+    /// Rows of plane prediction: `row` is the first in 32nds, `step` what each adds.
+    #[inline]
+    pub(super) fn plane(token: Avx2, row: &[i16; 16], step: &[i16; 16], out: &mut [[u8; 16]]) {
+        let (mut row, step) = (words(token, row), words(token, step));
+        for out in out {
+            let samples = _mm256_srai_epi16::<5>(row);
+            let samples = _mm_packus_epi16(_mm256_castsi256_si128(samples), _mm256_extracti128_si256::<1>(samples));
+            let samples: u8x16<Avx2> = samples.simd_into(token);
+            samples.store_slice(out);
+            row = _mm256_add_epi16(row, step);
         }
     }
 }
