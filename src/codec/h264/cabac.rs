@@ -1,7 +1,7 @@
 //! CABAC's arithmetic coder (ITU-T H.264 9.3.4).
 //!
-//! The interval's low end is a wide number of which 32 bits leave at a time. At least eight bits stay behind, so that a carry
-//! into bytes that have left is rare; where it happens they are counted up.
+//! The interval's low end is a wide number of which 32 bits leave at a time. At least eight bits stay behind, so that a
+//! carry into bytes that have left is rare; where it happens they are counted up.
 
 use std::hint::select_unpredictable;
 
@@ -17,7 +17,8 @@ const HELD_BITS: i32 = 8;
 /// Most bits of one [`Registers::bypass`]: with those pending and the ten of the low end they fit into the register.
 pub(super) const MAX_BYPASS_BITS: u32 = 12;
 
-/// By pStateIdx, for each quarter of the range 16 bits: the range of the least probable symbol, and how far it is shifted then.
+/// By pStateIdx, for each quarter of the range 16 bits: the range of the least probable symbol, and how far it is
+/// shifted then.
 static LPS: [u64; 64] = lps_table();
 /// The state after a bin, by state and bin.
 static NEXT_STATE: [u8; 256] = next_states();
@@ -167,7 +168,8 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// Starts a slice after the bytes of its header: contexts as the tables have them for its kind and quantiser (9.3.1.1).
+    /// Starts a slice after the bytes of its header: contexts as the tables have them for its kind and quantiser
+    /// (9.3.1.1).
     pub(super) fn start(&mut self, header: &[u8], cabac_init_idc: Option<u8>, qp: u8) {
         self.bytes.clear();
         self.bytes.extend_from_slice(header);
@@ -303,12 +305,14 @@ mod tests {
             .map(|_| match random(seed) % others {
                 0 => {
                     let len = (random(seed) % u64::from(MAX_BYPASS_BITS + 1)) as u32;
-                    let bins = if random(seed) % 2 == 0 { u32::MAX } else { random(seed) as u32 };
+                    let bins = if random(seed).is_multiple_of(2) { u32::MAX } else { random(seed) as u32 };
                     Step::Bypass(bins & ((1 << len) - 1), len)
                 }
-                1 if random(seed) % 40 == 0 => Step::Samples((0..random(seed) % 30).map(|at| at as u8).collect()),
+                1 if random(seed).is_multiple_of(40) => {
+                    Step::Samples((0..random(seed) % 30).map(|at| at as u8).collect())
+                }
                 1 => Step::GoOn,
-                _ => Step::Bin((random(seed) % 460) as usize, random(seed) % chances == 0),
+                _ => Step::Bin((random(seed) % 460) as usize, random(seed).is_multiple_of(chances)),
             })
             .collect()
     }
@@ -365,8 +369,9 @@ mod tests {
     fn bins_per_second() {
         let mut seed = 9;
         for chances in [2, 4, 12] {
-            let bins: Vec<(u16, bool)> =
-                (0..1 << 16).map(|_| ((random(&mut seed) % 60) as u16, random(&mut seed) % chances == 0)).collect();
+            let bins: Vec<(u16, bool)> = (0..1 << 16)
+                .map(|_| ((random(&mut seed) % 60) as u16, random(&mut seed).is_multiple_of(chances)))
+                .collect();
             let mut engine = Engine::default();
             let mut best = f64::MAX;
             for _ in 0..40 {

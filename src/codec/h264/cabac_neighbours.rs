@@ -2,8 +2,8 @@
 
 use super::macroblock::{Kind, Macroblock};
 
-/// Blocks whose coded_block_flag is one: 4x4 luma blocks in raster order from bit 0, AC blocks of Cb from bit 16 and of Cr from bit
-/// 20, then the three DC blocks.
+/// Blocks whose coded_block_flag is one: 4x4 luma blocks in raster order from bit 0, AC blocks of Cb from bit 16 and of
+/// Cr from bit 20, then the three DC blocks.
 pub(super) mod coded {
     pub(in super::super) const CHROMA_AC: u32 = 16;
     pub(in super::super) const LUMA_DC: u32 = 24;
@@ -84,7 +84,8 @@ impl Neighbour {
         }
     }
 
-    /// Its blocks as a neighbour of a macroblock: what isn't there counts as coded for intra, and as not coded for inter.
+    /// Its blocks as a neighbour of a macroblock: what isn't there counts as coded for intra, and as not coded for
+    /// inter.
     pub(super) fn coded_for(&self, is_intra: bool) -> u32 {
         if is_intra && !self.is_available { coded::ALL } else { self.coded }
     }

@@ -38,7 +38,8 @@ pub(super) fn nonzero(levels: &[i16; 16]) -> u64 {
     low | high << 8
 }
 
-/// Codes a block of `CATEGORY` that has levels: bit i of `mask` tells that level i isn't zero. AC blocks have no level 0.
+/// Codes a block of `CATEGORY` that has levels: bit i of `mask` tells that level i isn't zero. AC blocks have no level
+/// 0.
 #[inline(never)]
 pub(super) fn block<const CATEGORY: usize, const SIZE: usize>(engine: &mut Engine, levels: &[i16; SIZE], mask: u64) {
     let first = usize::from(CATEGORY == LUMA_AC || CATEGORY == CHROMA_AC);

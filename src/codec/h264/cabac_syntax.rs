@@ -1,4 +1,5 @@
-//! The macroblock layer under CABAC: binarisation and contexts of each syntax element (ITU-T H.264 7.3.5, 9.3.2, 9.3.3.1).
+//! The macroblock layer under CABAC: binarisation and contexts of each syntax element (ITU-T H.264 7.3.5, 9.3.2,
+//! 9.3.3.1).
 
 use super::cabac::{Engine, MAX_BYPASS_BITS};
 use super::cabac_neighbours::{Neighbour, coded};

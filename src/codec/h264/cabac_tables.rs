@@ -1,4 +1,5 @@
-//! CABAC's numbers (ITU-T H.264 9.3.1.1, 9.3.1.2, 9.3.3.2.1.1). Contexts of field coding have their rows, but are not used.
+//! CABAC's numbers (ITU-T H.264 9.3.1.1, 9.3.1.2, 9.3.3.2.1.1). Contexts of field coding have their rows, but are not
+//! used.
 
 /// Contexts that 4:2:0 has.
 pub(super) const CONTEXTS: usize = 460;

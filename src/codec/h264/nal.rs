@@ -1,4 +1,5 @@
-//! NAL units: bytes that no decoder takes for a start code, and what holds them (ITU-T H.264 7.4.1, Annex B; ISO/IEC 14496-15).
+//! NAL units: bytes that no decoder takes for a start code, and what holds them (ITU-T H.264 7.4.1, Annex B; ISO/IEC
+//! 14496-15).
 
 /// How NAL units are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

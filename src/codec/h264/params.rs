@@ -48,8 +48,8 @@ impl Profile {
         matches!(self, Self::High)
     }
 
-    /// profile_idc, and the byte of constraint flags: Constrained Baseline streams can be read by Baseline, Main and Extended
-    /// decoders, Main streams by Main decoders.
+    /// profile_idc, and the byte of constraint flags: Constrained Baseline streams can be read by Baseline, Main and
+    /// Extended decoders, Main streams by Main decoders.
     const fn codes(self) -> [u8; 2] {
         match self {
             Self::ConstrainedBaseline => [66, 0xE0],

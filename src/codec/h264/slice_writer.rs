@@ -121,7 +121,7 @@ mod tests {
             return 0;
         }
         let magnitude = 1 + (random(seed) % 4096).leading_zeros().saturating_sub(52) as i16;
-        if random(seed) % 2 == 0 { magnitude } else { -magnitude }
+        if random(seed).is_multiple_of(2) { magnitude } else { -magnitude }
     }
 
     fn dense(seed: &mut u64, density: u64, transform_8x8: bool) -> Macroblock {

@@ -190,10 +190,10 @@ fn by_position<const M: usize>(line: &[u8; 16], step: usize, first: usize) -> [[
 fn cheapest_of_four(distances: [Option<u32>; 4], mode_cost: &[u16; 4]) -> (u8, u32) {
     let mut best = (0, u32::MAX);
     for (mode, (distance, &cost)) in distances.iter().zip(mode_cost).enumerate() {
-        if let &Some(distance) = distance {
-            if distance + u32::from(cost) < best.1 {
-                best = (mode as u8, distance + u32::from(cost));
-            }
+        if let &Some(distance) = distance
+            && distance + u32::from(cost) < best.1
+        {
+            best = (mode as u8, distance + u32::from(cost));
         }
     }
     best

@@ -68,11 +68,10 @@ fn quantise_from<const FIRST: usize, const N: usize, S: Simd>(
     }
     let _ = simd;
     let mut any = [0_i16; N];
-    for p in FIRST..16 {
+    for (plane, (&factor, &bias)) in coefficients.iter_mut().zip(q.factor.iter().zip(&q.bias)).skip(FIRST) {
         for b in 0..N {
-            let level = level(coefficients[p][b], q.factor[p], q.bias[p], MAX_LEVEL);
-            coefficients[p][b] = level;
-            any[b] |= level;
+            plane[b] = level(plane[b], factor, bias, MAX_LEVEL);
+            any[b] |= plane[b];
         }
     }
     let mut mask = 0;
@@ -107,9 +106,9 @@ fn is_zero_from<const FIRST: usize, const N: usize, S: Simd>(simd: S, coefficien
     }
     let _ = simd;
     let mut beyond = [0_u16; N];
-    for p in FIRST..16 {
+    for (plane, &limit) in coefficients.iter().zip(&q.limit).skip(FIRST) {
         for b in 0..N {
-            beyond[b] |= coefficients[p][b].unsigned_abs().saturating_sub(q.limit[p]);
+            beyond[b] |= plane[b].unsigned_abs().saturating_sub(limit);
         }
     }
     beyond.iter().fold(0, |any, beyond| any | beyond) == 0
@@ -431,7 +430,7 @@ mod tests {
         let bound = [40, 300, 4080][noise.next() as usize % 3];
         let mut planes: Planes<N> = noise.signed_rows(bound << (qp / 12).min(5).min(if bound > 300 { 0 } else { 5 }));
         for plane in &mut planes {
-            if noise.next() % 3 == 0 {
+            if noise.next().is_multiple_of(3) {
                 *plane = [0; N];
             }
         }
@@ -530,13 +529,13 @@ mod tests {
                 std::array::from_fn(|x| {
                     // 8.5.13's two forms.
                     let level_scale = if qp >= 12 {
-                        16 * i32::from(q.step[row % 8][x]) >> (qp / 6 - 2)
+                        (16 * i32::from(q.step[row % 8][x])) >> (qp / 6 - 2)
                     } else {
                         16 * i32::from(q.step[row % 8][x])
                     };
                     let (level, octave) = (i32::from(levels[row][x]), qp / 6);
                     if qp >= 36 {
-                        level * level_scale << (octave - 6)
+                        (level * level_scale) << (octave - 6)
                     } else {
                         (level * level_scale + (1 << (5 - octave))) >> (6 - octave)
                     }
