@@ -66,7 +66,7 @@ impl SliceJob<'_> {
         let mut best_cost = whole_cost;
         let is_p = self.plan.reference.is_some();
         // Small blocks seldom halve the cost of the whole.
-        if is_p && (!self.plan.tools.small_intra_in_p || whole_cost / 2 > limit) {
+        if is_p && (!self.plan.tools.small_intra_in_p || whole_cost * super::tune::tune(15, 4) as u32 / 8 > limit) {
             return (best, best_cost);
         }
         let allowed = if self.plan.refresh.is_some() { NOT_ABOVE_RIGHT } else { ALL_MODES };
@@ -148,6 +148,8 @@ impl SliceJob<'_> {
             neighbours.b.mv(),
             neighbours.c.mv(),
             self.coder.previous.at(x8, y8).mv(),
+            self.plan.displacements[0],
+            self.plan.displacements[1],
             self.coder.previous.at(x8 + 2, y8 + 2).mv(),
         ];
         let median = neighbours.median();
@@ -157,6 +159,10 @@ impl SliceJob<'_> {
             prediction: median,
             lambda: here.lambda,
             steps: self.plan.tools.search_steps,
+            fractions: [
+                4 + (super::tune::tune(8, 12) as usize >> 2 & 1) * 4,
+                4 + (super::tune::tune(8, 12) as usize >> 3 & 1) * 4,
+            ],
         };
         let parts = search.whole(simd, here, &candidates);
         let mut luma = [[0; 16]; 16];
@@ -176,8 +182,8 @@ impl SliceJob<'_> {
                 motion = cut;
             }
         }
-        let intra_limit = motion.cost.saturating_sub(INTRA_IN_P_BITS * here.lambda);
-        if motion.cost > 64 * here.lambda {
+        let intra_limit = motion.cost.saturating_sub(super::tune::tune(11, 5) as u32 * here.lambda);
+        if motion.cost > super::tune::tune(16, 64) as u32 * here.lambda {
             let (luma, cost) = self.choose_intra(simd, here, intra_limit);
             if cost < intra_limit {
                 return self.make_intra(simd, here, luma);
@@ -200,7 +206,7 @@ impl SliceJob<'_> {
         predict_luma(simd, reference, window, skip, &mut luma);
         let sads = sad_quadrants(simd, &here.luma, luma.as_flattened(), 16);
         // Beyond this some coefficient is all but sure to be coded: the exact test isn't worth its time.
-        let limit = 20 * u32::from(STEP[usize::from(here.qp)]);
+        let limit = super::tune::tune(1, 20) as u32 * u32::from(STEP[usize::from(here.qp)]);
         if sads.into_iter().any(|sad| sad > limit) {
             return None;
         }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::bits::BitWriter;
 use super::config::{FrameOrder, H264Config, H264Stats, MAX_SLICES, check_size};
+use super::displacement::displacements;
 use super::header::{Deblocking, Marking, Reference, SliceHeader};
 use super::nal::{Framing, append, append_unit, header};
 use super::params::{LOG2_MAX_FRAME_NUM, Sequence};
@@ -48,10 +49,16 @@ pub struct H264Encoder {
     references: References,
     quantisers: Quantisers,
     coders: Vec<SliceCoder>,
-    /// Sequence and picture parameter sets, framed.
+    /// Sequence and picture parameter sets, framed, and after them the recovery point message of intra refresh.
     parameter_sets: Vec<u8>,
+    parameter_sets_len: usize,
     /// Columns that were made anew since the last keyframe or round of intra refresh.
     refreshed: usize,
+    /// The frame whose source is held, once it is coded, and the one before.
+    source_of: Option<u64>,
+    before: Option<u64>,
+    /// Macroblocks that aren't what they were, while they are looked up.
+    changed: Vec<(u16, u16)>,
     /// Frames coded so far.
     frames: u64,
 }
@@ -80,10 +87,14 @@ impl H264Encoder {
             stream: None,
             source: Source::default(),
             references: References::default(),
-            quantisers: Quantisers::new(INTRA_ROUNDING_64THS, INTER_ROUNDING_64THS),
+            quantisers: Quantisers::new(super::tune::tune(6, 21) as u32, super::tune::tune(5, 11) as u32),
             coders: Vec::new(),
             parameter_sets: Vec::new(),
+            parameter_sets_len: 0,
             refreshed: 0,
+            source_of: None,
+            before: None,
+            changed: Vec::new(),
             frames: 0,
         })
     }
@@ -108,6 +119,7 @@ impl H264Encoder {
     ) -> Result<H264Stats> {
         order.validate()?;
         check_size(frame.width(), frame.height())?;
+        self.before = self.source_of.take();
         let color = self.source.load(self.level, frame)?;
         let is_new = self
             .stream
@@ -200,11 +212,15 @@ impl H264Encoder {
             frame_rate: self.config.frame_rate,
             references,
             max_bitrate_bps: None,
-            chroma_qp_offset: CHROMA_QP_OFFSET,
+            chroma_qp_offset: super::tune::tune(14, 0) as i8,
         };
         self.parameter_sets.clear();
         for unit in [sequence.sps()?, sequence.pps()] {
             append_unit(&unit, self.config.framing, &mut self.parameter_sets);
+        }
+        self.parameter_sets_len = self.parameter_sets.len();
+        if let Some(frames) = self.config.intra_refresh_frames {
+            append_recovery_point(frames, self.config.framing, &mut self.parameter_sets);
         }
         let idr_pic_id = self.stream.as_ref().map_or(0, |stream| stream.idr_pic_id);
         self.stream = Some(Stream { width, height, color, sequence, frame_num: 0, idr_pic_id });
@@ -239,7 +255,12 @@ impl H264Encoder {
         let Some(stream) = &self.stream else { return Err(internal("no stream")) };
         let is_keyframe = choice.is_none();
         let content = self.coders.iter().map(|coder| coder.content[usize::from(is_keyframe)].total()).sum();
+        let follows = choice.is_some_and(|choice| Some(choice.id) == self.before);
+        let displacements =
+            if follows { displacements(self.level, &self.source, &mut self.changed) } else { Default::default() };
         let plan = FramePlan {
+            follows,
+            displacements,
             source: &self.source,
             reference: choice.map(|choice| &*choice.picture),
             sequence: &stream.sequence,
@@ -250,7 +271,7 @@ impl H264Encoder {
                 frame_num: if is_keyframe { 0 } else { stream.frame_num },
                 reference: choice.map_or(Reference::Newest, |choice| choice.reference),
                 marking: self.marking(is_keyframe),
-                qp: if is_keyframe { qp.saturating_sub(KEYFRAME_QP_OFFSET) } else { qp },
+                qp: if is_keyframe { qp.saturating_sub(super::tune::tune(7, 3) as u8) } else { qp },
                 deblocking: Deblocking {
                     idc: if self.coders.len() > 1 { 2 } else { 0 },
                     alpha_offset_div2: 0,
@@ -261,7 +282,7 @@ impl H264Encoder {
             tools: Tools::of(self.config.preset, self.config.profile),
             quantisers: &self.quantisers,
             framing: self.config.framing,
-            chroma_qp_offset: CHROMA_QP_OFFSET,
+            chroma_qp_offset: super::tune::tune(14, 0) as i8,
             refresh: if is_keyframe { None } else { self.refresh() },
             target: effort.target().map(|bytes| Target { bits: 8 * bytes as u64, content }),
             is_least: effort == Effort::Least,
@@ -308,16 +329,20 @@ impl H264Encoder {
     /// Bytes of the access unit that was coded last.
     fn bytes(&self, is_keyframe: bool) -> usize {
         let slices: usize = self.coders.iter().map(|coder| coder.bytes.len()).sum();
-        slices + if is_keyframe { self.parameter_sets.len() } else { 0 }
+        slices + self.prefix(is_keyframe).len()
+    }
+
+    /// What a decoder that begins here must know: of keyframes, and of frames that begin a round of intra refresh.
+    fn prefix(&self, is_keyframe: bool) -> &[u8] {
+        match (is_keyframe, self.refreshed, self.config.intra_refresh_frames) {
+            (true, ..) => &self.parameter_sets[..self.parameter_sets_len],
+            (false, 0, Some(_)) => &self.parameter_sets,
+            _ => &[],
+        }
     }
 
     fn write(&self, is_keyframe: bool, out: &mut Vec<u8>) {
-        if is_keyframe {
-            out.extend_from_slice(&self.parameter_sets);
-        } else if let (0, Some(frames)) = (self.refreshed, self.config.intra_refresh_frames) {
-            out.extend_from_slice(&self.parameter_sets);
-            append_recovery_point(frames, self.config.framing, out);
-        }
+        out.extend_from_slice(self.prefix(is_keyframe));
         self.coders.iter().for_each(|coder| out.extend_from_slice(&coder.bytes));
     }
 
@@ -342,6 +367,7 @@ impl H264Encoder {
         };
         let marking = self.marking(is_keyframe);
         self.references.accept(self.frames, picture, choice, marking);
+        self.source_of = Some(self.frames);
         self.frames += 1;
         self.coders.iter_mut().for_each(SliceCoder::settle);
         if let Some(stream) = &mut self.stream {

@@ -15,6 +15,7 @@ mod cavlc_tables;
 mod config;
 mod deblock;
 mod decide;
+mod displacement;
 mod encoder;
 mod header;
 mod intra;
@@ -36,6 +37,7 @@ mod source;
 mod syntax_tests;
 mod tables;
 mod tools;
+mod tune;
 
 pub use config::{FrameOrder, H264Config, H264Stats};
 pub use encoder::H264Encoder;

@@ -7,7 +7,7 @@ use super::block::Here;
 use super::mv::Mv;
 use super::picture::{BORDER, Picture};
 use super::source::Size;
-use crate::kernel::h264::interpolate::{HalfSamples, chroma_block, luma_block};
+use crate::kernel::h264::interpolate::{HALF_STRIDE, HalfSamples, chroma_block, luma_block};
 use crate::kernel::h264::sad::sad_quadrants;
 use crate::kernel::h264::satd::{satd_8x8, satd_16x16};
 use crate::kernel::h264::{Chroma, Luma};
@@ -113,6 +113,9 @@ pub(super) struct Parts {
     pub(super) cost: [u32; PARTS],
 }
 
+/// Steps to the nearest positions, those across corners last.
+const NEAREST: [[i32; 2]; 8] = [[0, -1], [-1, 0], [1, 0], [0, 1], [-1, -1], [1, -1], [-1, 1], [1, 1]];
+
 /// What a search needs to know.
 pub(super) struct Search<'a> {
     pub(super) reference: &'a Picture,
@@ -121,6 +124,8 @@ pub(super) struct Search<'a> {
     pub(super) lambda: u32,
     /// Most steps of the diamond.
     pub(super) steps: usize,
+    /// Half samples tried around the best whole one, and quarter samples around the best of these: 4 or 8.
+    pub(super) fractions: [usize; 2],
 }
 
 impl Search<'_> {
@@ -199,27 +204,37 @@ impl Search<'_> {
                 + self.lambda * mv_bits(center, self.prediction),
         };
         let mut offset = [0, 0];
-        let mut is_whole = true;
-        let mut trial = [[0; 16]; 16];
-        for size in [2, 1] {
+        let near = [i32::from(self.prediction.x) - 4 * x, i32::from(self.prediction.y) - 4 * y];
+        if near != offset && near[0].abs() < 4 && near[1].abs() < 4 {
+            // What costs no bits is worth a look even if it isn't next to the best whole sample.
+            half.predict(simd, near[0], near[1], out);
+            let cost = satd_16x16(simd, &here.luma, out.as_flattened(), 16)
+                + self.lambda * mv_bits(self.prediction, self.prediction);
+            if cost < best.cost {
+                (best, offset) = (Match { mv: self.prediction, cost }, near);
+            }
+        }
+        for (size, count) in [(2, self.fractions[0]), (1, self.fractions[1])] {
             let from = offset;
-            for step in [[0, -size], [-size, 0], [size, 0], [0, size]] {
-                let [dx, dy] = [from[0] + step[0], from[1] + step[1]];
+            for step in &NEAREST[..count] {
+                let [dx, dy] = [from[0] + size * step[0], from[1] + size * step[1]];
+                if dx.abs() > 3 || dy.abs() > 3 {
+                    continue;
+                }
                 let mv = Mv::new(4 * x + dx, 4 * y + dy);
-                let bits = self.lambda * mv_bits(mv, self.prediction);
-                half.predict(simd, dx, dy, &mut trial);
-                let cost = satd_16x16(simd, &here.luma, trial.as_flattened(), 16) + bits;
+                let distance = if dx & 1 == 0 && dy & 1 == 0 {
+                    satd_16x16(simd, &here.luma, half.half(dx, dy), HALF_STRIDE)
+                } else {
+                    half.predict(simd, dx, dy, out);
+                    satd_16x16(simd, &here.luma, out.as_flattened(), 16)
+                };
+                let cost = distance + self.lambda * mv_bits(mv, self.prediction);
                 if cost < best.cost {
-                    best = Match { mv, cost };
-                    offset = [dx, dy];
-                    is_whole = false;
-                    *out = trial;
+                    (best, offset) = (Match { mv, cost }, [dx, dy]);
                 }
             }
         }
-        if is_whole {
-            predict_luma(simd, self.reference, &self.window, best.mv, out);
-        }
+        half.predict(simd, offset[0], offset[1], out);
         best
     }
 

@@ -46,7 +46,7 @@ pub(super) struct References {
 pub(super) struct Choice {
     pub(super) picture: Arc<Picture>,
     pub(super) reference: Reference,
-    id: u64,
+    pub(super) id: u64,
 }
 
 impl References {

@@ -8,10 +8,11 @@ use fearless_simd_macros::simd;
 use super::block::{Around, DC_MODE, Here, Made, NO_MODE, Trace};
 use super::budget::{Content, Steering};
 use super::deblock::filter_row;
+use super::displacement::DISPLACEMENTS;
 use super::header::SliceHeader;
 use super::macroblock::{Kind, Macroblock};
 use super::motion::Window;
-use super::mv::Field;
+use super::mv::{Field, Mv};
 use super::nal::Framing;
 use super::params::Sequence;
 use super::picture::{Band, Picture};
@@ -21,7 +22,7 @@ use super::tables::LAMBDA;
 use super::tools::Tools;
 use crate::kernel::Vectorise;
 use crate::kernel::h264::array;
-use crate::kernel::h264::copy::{store_chroma, store_luma};
+use crate::kernel::h264::copy::{load_chroma, load_luma, store_chroma, store_luma};
 use crate::kernel::h264::deblock::Offsets;
 use crate::kernel::h264::interpolate::HalfSamples;
 use crate::kernel::h264::quantiser::Quantisers;
@@ -41,6 +42,10 @@ pub(super) struct FramePlan<'a> {
     pub(super) refresh: Option<Refresh>,
     /// Bits the frame aims for, if any, with what its slices hold together; the header has the least quantiser parameter then.
     pub(super) target: Option<Target>,
+    /// Whether what is predicted from is the frame before, so that what hasn't changed since needs no second look.
+    pub(super) follows: bool,
+    /// Where parts of a screen came from.
+    pub(super) displacements: [Mv; DISPLACEMENTS],
     /// Code the least there is: P_Skip, or flat macroblocks.
     pub(super) is_least: bool,
 }
@@ -91,6 +96,10 @@ pub(super) struct SliceCoder {
     /// Motion of the frame before.
     pub(super) previous: Field,
     pub(super) traces: Vec<Trace>,
+    /// The quantiser parameter at which each macroblock's content was last coded, or found not worth coding.
+    settled: Vec<u8>,
+    /// As `settled`, as this frame makes it.
+    settling: Vec<u8>,
     pub(super) macroblock: Box<Macroblock>,
     pub(super) half: Box<HalfSamples>,
     /// The lowest reconstructed row of the macroblocks above, before deblocking.
@@ -116,6 +125,8 @@ impl Default for SliceCoder {
             field: Field::default(),
             previous: Field::default(),
             traces: Vec::new(),
+            settled: Vec::new(),
+            settling: Vec::new(),
             macroblock: Box::default(),
             half: Box::new(HalfSamples::new()),
             above_luma: Vec::new(),
@@ -135,6 +146,7 @@ impl SliceCoder {
         let Size { columns, .. } = plan.source.size;
         self.field.reset(columns, self.rows.len());
         self.traces.clear();
+        self.settling.clear();
         self.above_luma.resize(16 * columns + 8, 0);
         self.above_chroma.resize(16 * columns, 0);
         self.above_modes.clear();
@@ -170,12 +182,15 @@ impl SliceCoder {
     /// The frame is done: its motion helps to find the next one's.
     pub(super) fn settle(&mut self) {
         std::mem::swap(&mut self.field, &mut self.previous);
+        std::mem::swap(&mut self.settling, &mut self.settled);
     }
 
     /// Begins a stream whose frames have so many columns.
     pub(super) fn forget(&mut self, columns: usize) {
         self.previous = Field::default();
         self.field = Field::default();
+        self.settled.clear();
+        self.settled.resize(columns * self.rows.len(), UNSETTLED);
         self.content.iter_mut().for_each(|content| content.forget(columns, self.rows.len()));
     }
 }
@@ -221,6 +236,9 @@ impl SliceJob<'_> {
         let source_row = self.coder.rows.start + y;
         let mut left = Left::default();
         for x in 0..columns {
+            if self.is_settled(x, y) && self.skip_settled(simd, x, y, &mut left) {
+                continue;
+            }
             let here = Here {
                 x,
                 y,
@@ -228,14 +246,50 @@ impl SliceJob<'_> {
                 luma: self.plan.source.luma(x, source_row),
                 chroma: self.plan.source.chroma(x, source_row),
                 qp: self.coder.qp,
-                lambda: u32::from(LAMBDA[usize::from(self.coder.qp)]),
+                lambda: (u32::from(LAMBDA[usize::from(self.coder.qp)]) * super::tune::tune(0, 64) as u32).div_ceil(64),
                 around: self.around(x, y, &left),
             };
             left.corner = here.around.above[15];
             left.chroma_corner = [here.around.chroma_above[14], here.around.chroma_above[15]];
             let made = self.macroblock(simd, &here);
-            self.keep(simd, &here, &made, &mut left);
+            self.coder.settling.push(if self.plan.is_least { UNSETTLED } else { here.qp.max(1) });
+            self.keep(simd, [x, y], here.qp, &made, &mut left);
         }
+    }
+
+    /// Whether a macroblock is what it was, and was coded no worse than it would be now.
+    #[inline(always)]
+    fn is_settled(&self, x: usize, y: usize) -> bool {
+        let settled = self.coder.settled[y * self.plan.source.size.columns + x];
+        self.plan.follows
+            && settled != UNSETTLED
+            && settled <= self.coder.qp
+            && self.plan.source.is_unchanged(x, self.coder.rows.start + y)
+    }
+
+    /// Skips a macroblock that hasn't changed, if skipping means not to move. Returns whether it does.
+    #[inline(always)]
+    fn skip_settled<S: Simd>(&mut self, simd: S, x: usize, y: usize, left: &mut Left) -> bool {
+        let Some(reference) = self.plan.reference else { return false };
+        if self.plan.refresh.is_some() || self.coder.field.neighbours(2 * x, 2 * y, 2, true).skip() != Mv::ZERO {
+            return false;
+        }
+        let row = self.coder.rows.start + y;
+        let (luma, chroma) = (&reference.luma, &reference.chroma);
+        let at = [luma.at(16 * x as isize, 16 * row as isize), chroma.at(16 * x as isize, 8 * row as isize)];
+        let made = Made::inter(
+            load_luma(simd, &luma.samples, at[0], luma.stride),
+            load_chroma(simd, &chroma.samples, at[1], chroma.stride),
+            [Mv::ZERO; 4],
+        );
+        left.corner = self.coder.above_luma[16 * x + 15];
+        left.chroma_corner = [self.coder.above_chroma[16 * x + 14], self.coder.above_chroma[16 * x + 15]];
+        self.coder.macroblock.kind = Kind::Skip;
+        self.coder.macroblock.cbp = 0;
+        self.coder.writer.skip(x);
+        self.coder.settling.push(self.coder.settled[y * self.plan.source.size.columns + x]);
+        self.keep(simd, [x, y], self.coder.qp, &made, left);
+        true
     }
 
     /// Decides, makes and writes a macroblock.
@@ -277,8 +331,7 @@ impl SliceJob<'_> {
 
     /// Puts what was made where later macroblocks and deblocking find it.
     #[simd]
-    fn keep<S: Simd>(&mut self, simd: S, here: &Here, made: &Made, left: &mut Left) {
-        let (x, y) = (here.x, here.y);
+    fn keep<S: Simd>(&mut self, simd: S, [x, y]: [usize; 2], qp: u8, made: &Made, left: &mut Left) {
         let coder = &mut *self.coder;
         let at = self.band.luma_at(x, y);
         store_luma(simd, self.band.luma, at, self.band.stride, &made.luma);
@@ -295,7 +348,7 @@ impl SliceJob<'_> {
         let has_qp = macroblock.cbp != 0 || matches!(macroblock.kind, Kind::Intra16x16(_));
         let is_coded = macroblock.kind != Kind::Skip && macroblock.kind != Kind::Pcm && has_qp;
         if is_coded {
-            coder.last_qp = here.qp;
+            coder.last_qp = qp;
         }
         coder.traces.push(Trace {
             qp: if macroblock.kind == Kind::Pcm { 0 } else { coder.last_qp },
@@ -308,6 +361,9 @@ impl SliceJob<'_> {
         coder.stats.skipped += u32::from(macroblock.kind == Kind::Skip);
     }
 }
+
+/// Stands for the quantiser parameter of a macroblock that must be looked at.
+const UNSETTLED: u8 = 0;
 
 /// What a macroblock leaves to the one at its right.
 struct Left {

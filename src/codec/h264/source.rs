@@ -33,6 +33,8 @@ pub(super) struct Source {
     pub(super) luma: Vec<u8>,
     pub(super) chroma: Vec<u8>,
     pub(super) size: Size,
+    /// The frame before, as it was.
+    previous: [Vec<u8>; 2],
     rows: SourceRows,
 }
 
@@ -40,11 +42,31 @@ impl Source {
     /// Takes a frame's samples, copying the last of each row and column into the rest of their macroblocks. Returns the color
     /// space the samples are in: planar 4:2:0 is taken as it is, anything else becomes full-range BT.601.
     pub(super) fn load(&mut self, level: Level, frame: &Frame<'_>) -> Result<ColorSpace> {
-        self.size = Size::of(frame.width(), frame.height());
+        let size = Size::of(frame.width(), frame.height());
+        if size == self.size {
+            std::mem::swap(&mut self.luma, &mut self.previous[0]);
+            std::mem::swap(&mut self.chroma, &mut self.previous[1]);
+        } else {
+            self.previous.iter_mut().for_each(Vec::clear);
+        }
+        self.size = size;
         let luma_bytes = 256 * self.size.columns * self.size.rows;
         self.luma.resize(luma_bytes, 0);
         self.chroma.resize(luma_bytes / 2, 0);
         self.rows.load(level, frame, 16 * self.size.columns, &mut self.luma, &mut self.chroma)
+    }
+
+    /// Whether a macroblock is what it was in the frame before.
+    #[inline(always)]
+    pub(super) fn is_unchanged(&self, x: usize, y: usize) -> bool {
+        let stride = 16 * self.size.columns;
+        is_same::<16>(&self.luma, &self.previous[0], stride, 16 * y, x)
+            && is_same::<8>(&self.chroma, &self.previous[1], stride, 8 * y, x)
+    }
+
+    /// Luma of this frame and of the one before.
+    pub(super) fn lumas(&self) -> [&[u8]; 2] {
+        [&self.luma, &self.previous[0]]
     }
 
     /// Luma of a macroblock.
@@ -58,6 +80,16 @@ impl Source {
     pub(super) fn chroma(&self, x: usize, y: usize) -> Chroma {
         block(&self.chroma, 16 * self.size.columns, 8 * y, x)
     }
+}
+
+/// Whether sixteen bytes of `N` rows are the same in both planes; a plane that isn't there has nothing the same.
+#[inline(always)]
+fn is_same<const N: usize>(a: &[u8], b: &[u8], stride: usize, first_row: usize, column: usize) -> bool {
+    let start = first_row * stride + 16 * column;
+    let end = start + (N - 1) * stride + 16;
+    let (Some(a), Some(b)) = (a.get(start..end), b.get(start..end)) else { return false };
+    let row = |plane: &[u8], y: usize| plane[y * stride..].first_chunk::<16>().map(|row| u128::from_le_bytes(*row));
+    (0..N).all(|y| row(a, y) == row(b, y))
 }
 
 /// Sixteen bytes of `N` rows.

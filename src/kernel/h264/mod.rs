@@ -8,6 +8,7 @@ pub(crate) mod deblock;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod deblock_avx2;
 mod deblock_tables;
+pub(crate) mod find;
 pub(crate) mod interpolate;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod interpolate_avx2;
