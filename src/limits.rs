@@ -24,6 +24,14 @@ pub const MIN_QUALITY: std::ops::RangeInclusive<f64> = 0.5..=1.0;
 pub const MAX_LATENCY_MS: std::ops::RangeInclusive<f64> = 5.0..=100.0;
 /// JPEG quality, on the scale libjpeg made common.
 pub const JPEG_QUALITY: std::ops::RangeInclusive<u8> = 1..=100;
+/// Quantiser parameter of H.264.
+pub const H264_QP: std::ops::RangeInclusive<f64> = 0.0..=51.0;
+/// Sides of a picture that H.264 codes, pixels.
+pub const H264_SIDE: std::ops::RangeInclusive<f64> = 16.0..=8_192.0;
+/// Constant bit rate, kbit/s.
+pub const BITRATE_KBPS: std::ops::RangeInclusive<f64> = 1.0..=1_000_000.0;
+/// What a constant bit rate evens out over, milliseconds.
+pub const BUFFER_MS: std::ops::RangeInclusive<f64> = 20.0..=10_000.0;
 /// Frames a stream may have in flight: pushed, and not yet answered.
 pub const WINDOW_FRAMES: std::ops::RangeInclusive<u32> = 1..=8;
 /// Frames a second a y4m stream may declare.

@@ -18,17 +18,20 @@ pub enum Codec {
     Jpeg,
     /// Prediction and zstd: the exact pixels back.
     Lossless,
+    /// H.264: pictures predicted from those before, which every browser and player shows.
+    H264,
 }
 
 impl Codec {
     /// All codecs.
-    pub const ALL: [Self; 2] = [Self::Jpeg, Self::Lossless];
+    pub const ALL: [Self; 3] = [Self::Jpeg, Self::Lossless, Self::H264];
 
     /// The name used on the command line and in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
             Self::Lossless => "lossless",
+            Self::H264 => "h264",
         }
     }
 }
@@ -46,7 +49,7 @@ impl FromStr for Codec {
         Self::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(text)).ok_or(Error::Unsupported {
             field: "codec",
             value: text.to_owned(),
-            supported: "jpeg, lossless",
+            supported: "jpeg, lossless, h264",
         })
     }
 }

@@ -1,12 +1,16 @@
 //! Network facts to a plan. Nothing here touches pixels.
 
+mod cbr;
 mod conditions;
+mod h264;
 mod mode;
 mod model;
 mod plan;
 mod planner;
 
+pub use cbr::{Cbr, FrameBytes};
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
+pub use h264::{Complexity, qp_of_quality, quality_of_qp};
 pub use mode::Mode;
 pub use plan::{Plan, Reason, Scale};
 pub use planner::{Goal, Hints};

@@ -1,8 +1,8 @@
 //! What a picture usually costs: bytes and SSIM by JPEG quality, from video frames of many kinds at 4:2:0. Sessions correct
 //! the bytes by what their own content took.
 
-/// Pixels coded in a millisecond by one core, a careful figure for the plan's latency.
-pub(crate) const PIXELS_PER_MS: f64 = 250_000.0;
+use crate::codec::Codec;
+
 /// Bytes of a JPEG before its first coefficient, tables included: most of a tiny picture.
 pub(crate) const JPEG_HEADER_BYTES: f64 = 620.0;
 /// Bytes of a lossless packet as a fraction of the raw frame, for pictures from cameras.
@@ -20,6 +20,14 @@ const USUAL: [(f64, f64, f64); 9] = [
     (95.0, 1.72, 0.996),
     (100.0, 3.46, 0.999),
 ];
+
+/// Pixels coded in a millisecond by one core, a careful figure for the plan's latency.
+pub(crate) const fn pixels_per_ms(codec: Codec) -> f64 {
+    match codec {
+        Codec::Jpeg | Codec::Lossless => 250_000.0,
+        Codec::H264 => 60_000.0,
+    }
+}
 
 /// Bytes of the coefficients of `pixels` at `quality`; grows with both.
 pub(crate) fn coefficient_bytes(pixels: f64, quality: u8) -> f64 {

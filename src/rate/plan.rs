@@ -43,6 +43,13 @@ pub enum Reason {
         /// Bytes a frame may take at this frame rate.
         budget_bytes: u32,
     },
+    /// The constant bit rate sets the budget.
+    Bitrate {
+        /// The rate, kbit/s.
+        kbps: f64,
+        /// Bytes the frame is to take.
+        target_bytes: u32,
+    },
     /// The reduction asked for sets the budget.
     Reduction {
         /// Fraction of the raw frame to save.
@@ -62,6 +69,9 @@ impl fmt::Display for Reason {
             Self::LinkLimits { goodput_kbps, budget_bytes } => {
                 write!(f, "link limits: {goodput_kbps:.0} kbit/s, {budget_bytes} bytes a frame")
             }
+            Self::Bitrate { kbps, target_bytes } => {
+                write!(f, "{kbps:.0} kbit/s asked: about {target_bytes} bytes for this frame")
+            }
             Self::Reduction { target, budget_bytes } => {
                 write!(f, "{:.0} % reduction asked: {budget_bytes} bytes a frame", target * 100.0)
             }
@@ -79,8 +89,10 @@ pub struct Plan {
     pub scale: Scale,
     /// One frame in this many is coded, 1 for all.
     pub frame_divisor: u32,
-    /// JPEG quality wanted, 1..=100; 100 for lossless.
+    /// Quality wanted, 1..=100 on JPEG's scale (for H.264 see [`qp_of_quality`](super::qp_of_quality)); 100 for lossless.
     pub quality: u8,
+    /// Bytes to aim for, where the codec can (H.264) and something limits them.
+    pub target_bytes: Option<u32>,
     /// Bytes the packet may take, where something limits them.
     pub budget_bytes: Option<u32>,
     /// Whether the packet must stand alone.

@@ -2,7 +2,8 @@
 //! before it gets ugly; frames are shed before nothing fits.
 
 use crate::codec::Codec;
-use crate::rate::model;
+use crate::limits;
+use crate::rate::{Complexity, h264, model};
 use crate::rate::{Mode, NetworkConditions, Plan, Reason, Scale};
 
 /// Quality under which a smaller picture looks better than a coarser one.
@@ -11,6 +12,12 @@ const SCALE_DOWN_QUALITY: u8 = 30;
 const SHED_QUALITY: u8 = 15;
 /// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
 const SCALE_UP_MARGIN: f64 = 1.3;
+/// As [`SCALE_UP_MARGIN`], where another size costs a keyframe and content is judged by moody P frames.
+const H264_SCALE_UP_MARGIN: f64 = 2.0;
+/// Shares of the link that a keyframe of H.264 may take; the frames after it wait until the link is free again.
+const KEYFRAME_SHARES: f64 = 4.0;
+/// Fraction of its budget that a frame aims for, where the codec can aim.
+const AIM: f64 = 0.9;
 /// Most frames shed for one that is coded: a stream slows down and never stops.
 const MAX_DIVISOR: u32 = 30;
 
@@ -31,10 +38,14 @@ pub struct Goal {
     pub mode: Mode,
     /// Fraction of the raw bytes to save, instead of the mode's.
     pub target_reduction: Option<f64>,
-    /// How many times more bytes this content takes than the model's usual picture; 1 where nothing is known yet.
+    /// How many times more bytes this content takes as JPEG than the model's usual picture; 1 where nothing is known yet.
     pub complexity: f64,
+    /// The same of H.264.
+    pub h264: Complexity,
     /// Scale of the frame before.
     pub scale: Scale,
+    /// Whether the frame must stand alone.
+    pub keyframe: bool,
 }
 
 /// What a plan is expected to give.
@@ -60,8 +71,9 @@ impl Goal {
             scale: Scale::FULL,
             frame_divisor: 1,
             quality: self.mode.quality(),
+            target_bytes: None,
             budget_bytes: None,
-            keyframe: false,
+            keyframe: self.is_keyframe(self.scale),
             reason: Reason::Unlimited,
         };
         if self.codec == Codec::Lossless {
@@ -70,15 +82,20 @@ impl Goal {
         if let Some(network) = network {
             self.fit(network, &mut plan);
         }
+        plan.keyframe = self.is_keyframe(plan.scale);
         let target = self.target_reduction.unwrap_or(self.mode.reduction());
         let allowed = ((1.0 - target) * self.raw_bytes as f64) as u32;
         if plan.budget_bytes.is_none_or(|budget| allowed < budget) {
             plan.budget_bytes = Some(allowed.max(1));
             // A reduction that wasn't asked for by number, and doesn't bind, isn't why the plan is as it is.
-            if self.target_reduction.is_some() || self.predicted(plan.quality, plan.scale) > f64::from(allowed) {
+            let bytes = self.predicted(plan.quality, plan.scale, plan.keyframe);
+            if self.target_reduction.is_some() || bytes > f64::from(allowed) {
                 plan.reason = Reason::Reduction { target, budget_bytes: allowed };
-                plan.quality = self.quality_for(f64::from(allowed), plan.scale, plan.quality);
+                plan.quality = self.quality_for(f64::from(allowed), plan.scale, plan.keyframe, plan.quality);
             }
+        }
+        if self.codec == Codec::H264 && matches!(plan.reason, Reason::LinkLimits { .. } | Reason::Reduction { .. }) {
+            plan.target_bytes = plan.budget_bytes.map(|budget| (f64::from(budget) * AIM) as u32);
         }
         plan
     }
@@ -88,7 +105,10 @@ impl Goal {
         let plan = self.plan(network);
         let bytes = match self.codec {
             Codec::Lossless => self.raw_bytes as f64 * model::LOSSLESS_RATIO,
-            Codec::Jpeg => self.predicted(plan.quality, plan.scale).min(plan.budget_bytes.map_or(f64::MAX, f64::from)),
+            Codec::Jpeg | Codec::H264 => {
+                let bytes = self.predicted(plan.quality, plan.scale, plan.keyframe);
+                bytes.min(plan.budget_bytes.map_or(f64::MAX, f64::from))
+            }
         };
         let pixels = f64::from(plan.scale.apply(self.width)) * f64::from(plan.scale.apply(self.height));
         let sending_ms = network.map_or(0.0, |n| bytes * 8.0 / n.goodput_kbps() + n.rtt_ms() / 2.0);
@@ -97,7 +117,7 @@ impl Goal {
             bytes,
             reduction: 1.0 - bytes / self.raw_bytes.max(1) as f64,
             ssim: if self.codec == Codec::Lossless { 1.0 } else { model::ssim(plan.quality) },
-            latency_ms: pixels / model::PIXELS_PER_MS + sending_ms,
+            latency_ms: pixels / model::pixels_per_ms(self.codec) + sending_ms,
         }
     }
 
@@ -105,22 +125,25 @@ impl Goal {
     fn fit(&self, network: &NetworkConditions, plan: &mut Plan) {
         let goodput_kbps = network.goodput_kbps();
         let share = goodput_kbps * self.mode.utilisation() * 1000.0 / 8.0 / self.fps;
-        if self.predicted(plan.quality, Scale::FULL) <= share && self.scale == Scale::FULL {
+        // What the link carries in the long run is judged by P frames, where there are any: keyframes are few.
+        if self.predicted(plan.quality, Scale::FULL, false) <= share && self.scale == Scale::FULL {
             plan.reason = Reason::LinkHasRoom { goodput_kbps };
-            plan.budget_bytes = Some(share as u32);
+            plan.budget_bytes = Some((share * self.shares(Scale::FULL)) as u32);
             return;
         }
-        plan.scale = Scale::LADDER
-            .into_iter()
+        let up_margin = if self.codec == Codec::H264 { H264_SCALE_UP_MARGIN } else { SCALE_UP_MARGIN };
+        let scales = || Scale::LADDER.into_iter().filter(|&scale| self.can_have(scale));
+        plan.scale = scales()
             .find(|&scale| {
-                let margin = if scale > self.scale { SCALE_UP_MARGIN } else { 1.0 };
-                self.predicted(SCALE_DOWN_QUALITY, scale) * margin <= share
+                let margin = if scale > self.scale { up_margin } else { 1.0 };
+                self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin <= share
             })
-            .unwrap_or(Scale::LADDER[Scale::LADDER.len() - 1]);
-        let least = self.predicted(SHED_QUALITY, plan.scale);
+            .or_else(|| scales().last())
+            .unwrap_or(Scale::FULL);
+        let least = self.predicted(SHED_QUALITY, plan.scale, false);
         plan.frame_divisor = ((least / share).ceil() as u32).clamp(1, MAX_DIVISOR);
-        let budget = (share * f64::from(plan.frame_divisor)).max(1.0);
-        plan.quality = self.quality_for(budget, plan.scale, plan.quality);
+        let budget = (share * f64::from(plan.frame_divisor) * self.shares(plan.scale)).max(1.0);
+        plan.quality = self.quality_for(budget, plan.scale, self.is_keyframe(plan.scale), plan.quality);
         plan.budget_bytes = Some(budget as u32);
         plan.reason = Reason::LinkLimits { goodput_kbps, budget_bytes: budget as u32 };
     }
@@ -132,15 +155,38 @@ impl Goal {
         complexity + 0.25 * (seen - complexity)
     }
 
+    /// Whether the frame stands alone: asked for, always as JPEG, and as H.264 wherever its size is another than before.
+    fn is_keyframe(&self, scale: Scale) -> bool {
+        match self.codec {
+            Codec::Jpeg => true,
+            Codec::Lossless => self.keyframe,
+            Codec::H264 => self.keyframe || scale != self.scale,
+        }
+    }
+
+    /// Shares of the link that the frame may take.
+    fn shares(&self, scale: Scale) -> f64 {
+        if self.codec == Codec::H264 && self.is_keyframe(scale) { KEYFRAME_SHARES } else { 1.0 }
+    }
+
+    /// Whether the codec takes pictures so small.
+    fn can_have(&self, scale: Scale) -> bool {
+        let takes = |side| limits::H264_SIDE.contains(&f64::from(scale.apply(side)));
+        scale == Scale::FULL || self.codec != Codec::H264 || (takes(self.width) && takes(self.height))
+    }
+
     /// Bytes a packet of this quality and scale is expected to take.
-    fn predicted(&self, quality: u8, scale: Scale) -> f64 {
+    fn predicted(&self, quality: u8, scale: Scale, keyframe: bool) -> f64 {
         let pixels = f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height));
-        model::JPEG_HEADER_BYTES + model::coefficient_bytes(pixels, quality) * self.complexity
+        match self.codec {
+            Codec::H264 => h264::usual_bytes(pixels, quality, keyframe) * self.h264.of(keyframe),
+            _ => model::JPEG_HEADER_BYTES + model::coefficient_bytes(pixels, quality) * self.complexity,
+        }
     }
 
     /// The highest quality up to `ceiling` expected to fit.
-    fn quality_for(&self, bytes: f64, scale: Scale, ceiling: u8) -> u8 {
-        (1..=ceiling).rev().find(|&quality| self.predicted(quality, scale) <= bytes).unwrap_or(1)
+    fn quality_for(&self, bytes: f64, scale: Scale, keyframe: bool, ceiling: u8) -> u8 {
+        (1..=ceiling).rev().find(|&quality| self.predicted(quality, scale, keyframe) <= bytes).unwrap_or(1)
     }
 }
 
@@ -158,8 +204,14 @@ mod tests {
             mode: Mode::Adaptive,
             target_reduction: None,
             complexity: 1.0,
+            h264: Complexity::default(),
             scale: Scale::FULL,
+            keyframe: false,
         }
+    }
+
+    fn h264_goal() -> Goal {
+        Goal { codec: Codec::H264, ..goal() }
     }
 
     fn link(kbps: f64) -> NetworkConditions {
@@ -225,5 +277,30 @@ mod tests {
         let slow = goal().hints(Some(&link(500.0)));
         assert!(slow.bytes < fast.bytes && slow.ssim < fast.ssim && slow.latency_ms > 20.0);
         assert!(fast.reduction > 0.8 && fast.reduction < 1.0);
+    }
+
+    #[test]
+    fn keyframes_of_h264_take_several_shares_and_another_size_makes_one() {
+        let frame = h264_goal().plan(Some(&link(1_000.0)));
+        let key = Goal { keyframe: true, ..h264_goal() }.plan(Some(&link(1_000.0)));
+        assert_eq!((frame.scale, frame.keyframe, key.keyframe), (key.scale, frame.scale != Scale::FULL, true));
+        let stays = Goal { scale: frame.scale, ..h264_goal() }.plan(Some(&link(1_000.0)));
+        assert!(!stays.keyframe && stays.scale == frame.scale, "{stays}");
+        assert!(key.budget_bytes.unwrap() > 3 * stays.budget_bytes.unwrap());
+        assert!(stays.target_bytes.unwrap() < stays.budget_bytes.unwrap());
+    }
+
+    #[test]
+    fn a_link_carries_a_larger_picture_by_h264_than_by_jpeg() {
+        let network = link(2_000.0);
+        assert!(h264_goal().plan(Some(&network)).scale > goal().plan(Some(&network)).scale);
+    }
+
+    #[test]
+    fn h264_isnt_asked_for_pictures_under_its_smallest() {
+        let tiny = Goal { width: 48, height: 40, ..h264_goal() }.plan(Some(&link(64.0)));
+        assert!(tiny.scale.apply(40) >= 16, "{tiny}");
+        let least = Goal { width: 16, height: 16, ..h264_goal() };
+        assert_eq!(least.plan(Some(&link(64.0))).scale, Scale::FULL);
     }
 }

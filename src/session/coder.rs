@@ -6,6 +6,7 @@ use rayon::ThreadPool;
 use std::sync::Arc;
 
 use crate::codec::Codec;
+use crate::codec::h264::{FrameOrder, H264Config, H264Encoder, H264Stats};
 use crate::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use crate::codec::lossless::{LosslessConfig, LosslessEncoder};
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Level;
 use crate::kernel::rows::RowReader;
 use crate::quality::{self, Quality};
+use crate::rate::{qp_of_quality, quality_of_qp};
 
 /// Pixels from which a JPEG is cut into restart intervals that threads share. Small frames aren't worth a hop.
 const BAND_PIXELS: usize = 256 * 1024;
@@ -20,17 +22,23 @@ const BAND_PIXELS: usize = 256 * 1024;
 const BAND_MCU_ROWS: u16 = 8;
 
 /// What is wanted of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Order {
     /// Codec.
     pub codec: Codec,
-    /// JPEG quality, 1..=100; the highest one where `max_bytes` is given.
+    /// Quality, 1..=100 on JPEG's scale; the highest one where `max_bytes` or `target_bytes` is given.
     pub quality: u8,
     /// JPEG chroma sampling.
     pub subsampling: Subsampling,
     /// JPEG Huffman tables made for this frame.
     pub optimise: bool,
-    /// JPEG bytes that are never exceeded.
+    /// What the H.264 encoder is opened with; a change opens another, which begins with a keyframe.
+    pub h264: H264Config,
+    /// Quantiser parameter of H.264, 0..=51, instead of the one that `quality` stands for.
+    pub qp: Option<u8>,
+    /// Bytes that H.264 is to come near.
+    pub target_bytes: Option<usize>,
+    /// JPEG and H.264: bytes that are never exceeded.
     pub max_bytes: Option<usize>,
     /// Lossless: predict from the frame before where that is smaller.
     pub temporal: bool,
@@ -42,12 +50,15 @@ pub struct Order {
 
 impl Order {
     /// A packet that stands alone, at quality 75.
-    pub const fn still(codec: Codec) -> Self {
+    pub fn still(codec: Codec) -> Self {
         Self {
             codec,
             quality: 75,
             subsampling: Subsampling::S420,
             optimise: false,
+            h264: H264Config::default(),
+            qp: None,
+            target_bytes: None,
             max_bytes: None,
             temporal: false,
             keyframe: true,
@@ -61,10 +72,12 @@ impl Order {
 pub struct Coded {
     /// Bytes appended.
     pub bytes: usize,
-    /// JPEG quality used; 100 for lossless.
+    /// Quality used, of H.264 the one that its mean quantiser parameter stands for; 100 for lossless.
     pub quality: u8,
     /// Whether the packet stands alone.
     pub keyframe: bool,
+    /// What the H.264 encoder tells besides.
+    pub h264: Option<H264Stats>,
     /// PSNR and SSIM, where measured.
     pub measured: Option<Quality>,
     /// Time of coding and of measuring, zero without a clock.
@@ -79,6 +92,8 @@ pub struct Coder {
     clock: fn() -> Duration,
     jpeg: JpegEncoder,
     lossless: LosslessEncoder,
+    /// Made when first needed: its pictures are large.
+    h264: Option<Box<H264Encoder>>,
     luma: Vec<u8>,
     rows: RowReader,
 }
@@ -91,6 +106,7 @@ impl Coder {
             clock,
             jpeg: JpegEncoder::new(level),
             lossless: LosslessEncoder::new(level),
+            h264: None,
             luma: Vec::new(),
             rows: RowReader::default(),
         }
@@ -110,11 +126,12 @@ impl Coder {
         let mut coded = match order.codec {
             Codec::Jpeg => self.code_jpeg(frame, order, out)?,
             Codec::Lossless => self.code_lossless(frame, order, out)?,
+            Codec::H264 => self.code_h264(frame, order, out)?,
         };
         let coding_ended = self.now();
         if order.measure {
             coded.measured = Some(match order.codec {
-                Codec::Jpeg => self.measure_jpeg(frame)?,
+                Codec::Jpeg | Codec::H264 => self.measure(frame, order.codec)?,
                 Codec::Lossless => Quality { psnr_db: f64::INFINITY, ssim: 1.0 },
             });
         }
@@ -122,9 +139,28 @@ impl Coder {
         Ok(coded)
     }
 
-    /// What a decoder will see of the last JPEG that was measured.
-    pub fn reconstruction(&self) -> Option<Frame<'_>> {
-        self.jpeg.reconstruction()
+    /// What a decoder will see of the last packet: of JPEG where it was measured, of H.264 always, of lossless never, since it
+    /// sees the frame itself.
+    pub fn reconstruction(&self, codec: Codec) -> Option<Frame<'_>> {
+        match codec {
+            Codec::Jpeg => self.jpeg.reconstruction(),
+            Codec::H264 => self.h264.as_ref()?.reconstruction(),
+            Codec::Lossless => None,
+        }
+    }
+
+    /// The receiver has an H.264 frame, by [`H264Stats::id`].
+    pub fn acknowledge(&mut self, id: u64) {
+        if let Some(encoder) = &mut self.h264 {
+            encoder.acknowledge(id);
+        }
+    }
+
+    /// The receiver will never have an H.264 frame, by [`H264Stats::id`].
+    pub fn lose(&mut self, id: u64) {
+        if let Some(encoder) = &mut self.h264 {
+            encoder.lose(id);
+        }
     }
 
     fn code_jpeg(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
@@ -144,6 +180,7 @@ impl Coder {
             bytes: stats.bytes,
             quality: stats.quality,
             keyframe: true,
+            h264: None,
             measured: None,
             times: Default::default(),
         })
@@ -156,19 +193,47 @@ impl Coder {
             bytes: stats.bytes,
             quality: 100,
             keyframe: stats.keyframe,
+            h264: None,
             measured: None,
             times: Default::default(),
         })
     }
 
-    /// Compares the luma a decoder will see with the source's, both as JFIF has them.
-    fn measure_jpeg(&mut self, frame: &Frame<'_>) -> Result<Quality> {
-        let seen = self.jpeg.reconstruction().ok_or_else(|| Error::Internal {
+    fn code_h264(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
+        let encoder = match self.h264.take().filter(|encoder| *encoder.config() == order.h264) {
+            Some(encoder) => encoder,
+            None => Box::new(H264Encoder::new(self.level, order.h264)?),
+        };
+        let encoder = self.h264.insert(encoder);
+        let frame_order = FrameOrder {
+            qp: order.qp.unwrap_or_else(|| qp_of_quality(order.quality)),
+            target_bytes: order.target_bytes,
+            max_bytes: order.max_bytes,
+            keyframe: order.keyframe,
+        };
+        let stats = encoder.encode(frame, &frame_order, &self.pool, out)?;
+        Ok(Coded {
+            bytes: stats.bytes,
+            quality: quality_of_qp(stats.qp),
+            keyframe: stats.keyframe,
+            h264: Some(stats),
+            measured: None,
+            times: Default::default(),
+        })
+    }
+
+    /// Compares the luma a decoder will see with the source's: as it is where H.264 takes it so, else as JFIF has it.
+    fn measure(&mut self, frame: &Frame<'_>, codec: Codec) -> Result<Quality> {
+        let is_taken_as_it_is = codec == Codec::H264 && matches!(frame.format(), PixelFormat::I420 | PixelFormat::Nv12);
+        if !is_taken_as_it_is {
+            self.rows.luma_plane(self.level, frame, &mut self.luma)?;
+        }
+        let seen = self.reconstruction(codec).ok_or_else(|| Error::Internal {
             what: "quality",
             detail: "the encoder kept no reconstruction".to_owned(),
         })?;
-        self.rows.luma_plane(self.level, frame, &mut self.luma)?;
-        let source = Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma)?;
+        let converted = Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma);
+        let source = if is_taken_as_it_is { *frame } else { converted? };
         quality::compare(self.level, source.plane(0), seen.plane(0), &self.pool)
     }
 }

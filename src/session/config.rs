@@ -1,6 +1,7 @@
 //! What a session is opened with, and what can change while it runs.
 
 use crate::codec::Codec;
+use crate::codec::h264::H264Config;
 use crate::codec::jpeg::Subsampling;
 use crate::error::{Error, Result};
 use crate::frame::{ColorSpace, PixelFormat};
@@ -36,7 +37,14 @@ pub struct SessionConfig {
     pub measure_quality: bool,
     /// Chroma sampling of JPEG packets.
     pub subsampling: Subsampling,
+    /// What the H.264 encoder is opened with. The session sets the frame rate where it is none.
+    pub h264: H264Config,
+    /// Constant bit rate of H.264 packets, kbit/s, over [`BITRATE_BUFFER_MS`]; a declared network may take it lower.
+    pub bitrate_kbps: Option<f64>,
 }
+
+/// What a session's constant bit rate evens out over, milliseconds.
+pub const BITRATE_BUFFER_MS: f64 = 500.0;
 
 impl SessionConfig {
     /// A session of 30 frames a second in adaptive mode, no network declared.
@@ -55,6 +63,8 @@ impl SessionConfig {
             network: None,
             measure_quality: false,
             subsampling: Subsampling::default(),
+            h264: H264Config { recovery: true, ..H264Config::default() },
+            bitrate_kbps: None,
         }
     }
 
@@ -72,14 +82,36 @@ impl SessionConfig {
         if let Some(floor) = self.min_quality {
             check("min_quality", floor, &limits::MIN_QUALITY)?;
         }
-        if self.codec == Codec::Jpeg && self.format == PixelFormat::Gray16 {
+        if self.codec == Codec::H264 {
+            check("width", f64::from(self.width), &limits::H264_SIDE)?;
+            check("height", f64::from(self.height), &limits::H264_SIDE)?;
+            self.h264.validate()?;
+        }
+        if let Some(kbps) = self.bitrate_kbps {
+            check("bitrate_kbps", kbps, &limits::BITRATE_KBPS)?;
+            if self.codec != Codec::H264 {
+                return Err(Error::Unsupported {
+                    field: "bitrate_kbps",
+                    value: format!("{kbps} of {}", self.codec),
+                    supported: "a session's constant bit rate is kept by h264; declare a network instead",
+                });
+            }
+        }
+        if self.codec != Codec::Lossless && self.format == PixelFormat::Gray16 {
             return Err(Error::Unsupported {
                 field: "codec",
-                value: "jpeg of gray16".to_owned(),
+                value: format!("{} of gray16", self.codec),
                 supported: "16-bit grey is coded by lossless alone",
             });
         }
         Ok(())
+    }
+
+    /// The same, with its frame rate told to H.264's decoders unless the caller tells another.
+    pub(crate) fn with_frame_rate(mut self) -> Self {
+        let rate = ((self.fps * 1000.0).round() as u32, 1000);
+        self.h264.frame_rate = self.h264.frame_rate.or(Some(rate));
+        self
     }
 
     /// Lowest SSIM of luma promised.

@@ -32,23 +32,25 @@ mod config;
 mod link;
 mod output;
 mod promise;
+mod sent;
 mod stats;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use coder::{Coded, Coder, Order};
-pub use config::{Changes, SessionConfig};
+pub use config::{BITRATE_BUFFER_MS, Changes, SessionConfig};
 pub use output::{DropReason, Dropped, Failed, Fallback, Output, Packet, PacketInfo, StageTimes, Stamp};
 pub use stats::{Recent, Stats};
 
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
-use crate::rate::{Goal, NetworkConditions, Plan, Scale};
+use crate::rate::{Cbr, Complexity, Goal, NetworkConditions, Plan, Scale};
 use crate::resize::Resizer;
 use link::Link;
 use promise::Promise;
+use sent::{Found, Sent};
 
 /// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
@@ -58,6 +60,12 @@ const MAX_EVENTS: usize = 64;
 pub enum Feedback {
     /// The receiver has a packet.
     Ack {
+        /// Number of its frame.
+        frame_number: u64,
+    },
+    /// The receiver will never have a packet. What comes next is made without it: predicted from an older packet that was
+    /// acknowledged, or standing alone.
+    Lost {
         /// Number of its frame.
         frame_number: u64,
     },
@@ -78,8 +86,11 @@ pub struct Session {
     scaled: FrameBuf,
     link: Link,
     promise: Promise,
+    bitrate: Option<Cbr>,
     complexity: f64,
+    h264: Complexity,
     scale: Scale,
+    sent: Sent,
     keyframe_wanted: bool,
     /// Frames until one is coded, where the plan sheds some.
     until_coded: u32,
@@ -104,12 +115,15 @@ impl Session {
         Ok(Self {
             link: Link::new(config.network),
             promise: Promise::default(),
-            config,
+            bitrate: config.bitrate_kbps.map(|kbps| Cbr::new(kbps, BITRATE_BUFFER_MS)).transpose()?,
+            config: config.with_frame_rate(),
             coder,
             resizer: Resizer::default(),
             scaled: FrameBuf::zeroed(config.format, 1, 1)?,
             complexity: 1.0,
+            h264: Complexity::default(),
             scale: Scale::FULL,
+            sent: Sent::default(),
             keyframe_wanted: true,
             until_coded: 0,
             last_number: None,
@@ -184,7 +198,11 @@ impl Session {
                 if self.last_number.is_some_and(|last| frame_number <= last) {
                     self.stats.acked += 1;
                 }
+                if let Found::Sent(id) = self.sent.find(frame_number) {
+                    self.coder.acknowledge(id);
+                }
             }
+            Feedback::Lost { frame_number } => self.lose(frame_number),
             Feedback::Network(network) => {
                 self.config.network = Some(network);
                 self.link.declare(network, now);
@@ -204,8 +222,8 @@ impl Session {
         }
     }
 
-    /// The plan of the next frame, as things are.
-    pub fn plan(&self) -> Plan {
+    /// The plan of the next frame at `now`, as things are.
+    pub fn plan(&self, now: Duration) -> Plan {
         let goal = Goal {
             codec: self.config.codec,
             width: self.config.width,
@@ -215,12 +233,15 @@ impl Session {
             mode: self.config.mode,
             target_reduction: self.config.target_reduction,
             complexity: self.complexity,
+            h264: self.h264,
             scale: self.scale,
+            keyframe: self.keyframe_wanted,
         };
-        Plan {
-            keyframe: self.keyframe_wanted || self.config.codec == Codec::Jpeg,
-            ..goal.plan(self.config.network.as_ref())
+        let mut plan = goal.plan(self.config.network.as_ref());
+        if let Some(bitrate) = &self.bitrate {
+            bitrate.bind(&mut plan, self.config.fps, now);
         }
+        plan
     }
 
     /// What the session was opened with, and has been changed to.
@@ -254,6 +275,21 @@ impl Session {
         }
     }
 
+    fn lose(&mut self, frame_number: u64) {
+        match self.sent.find(frame_number) {
+            Found::Sent(id) => {
+                self.stats.lost += 1;
+                match self.config.codec {
+                    Codec::H264 => self.coder.lose(id),
+                    Codec::Lossless => self.keyframe_wanted = true,
+                    Codec::Jpeg => {}
+                }
+            }
+            Found::Forgotten => self.keyframe_wanted = true,
+            Found::Never => {}
+        }
+    }
+
     fn drop_frame(&mut self, stamp: Stamp, reason: DropReason) {
         self.stats.count_drop(reason);
         self.events.push_back(Event::Dropped(Dropped { stamp, reason }));
@@ -261,10 +297,15 @@ impl Session {
 
     /// Codes a frame to `ready` and `data`, or tells why not.
     fn compress(&mut self, stamp: Stamp, frame: &Frame<'_>, now: Duration) {
-        match self.try_compress(stamp, frame) {
+        match self.try_compress(stamp, frame, now) {
             Ok(info) => {
                 self.link.send(info.compressed_bytes, now);
-                self.keyframe_wanted &= !info.keyframe;
+                if let Some(bitrate) = &mut self.bitrate {
+                    bitrate.sent(now, info.compressed_bytes);
+                }
+                // A packet of another codec, which took the place of one that failed, starts nothing for those to come.
+                let is_start = info.keyframe && info.codec == self.config.codec;
+                self.keyframe_wanted = (self.keyframe_wanted && !is_start) || info.codec != self.config.codec;
                 self.until_coded = info.plan.frame_divisor - 1;
                 self.scale = info.plan.scale;
                 self.learn(&info);
@@ -278,8 +319,8 @@ impl Session {
         }
     }
 
-    fn try_compress(&mut self, stamp: Stamp, source: &Frame<'_>) -> Result<PacketInfo> {
-        let plan = self.plan();
+    fn try_compress(&mut self, stamp: Stamp, source: &Frame<'_>, now: Duration) -> Result<PacketInfo> {
+        let plan = self.plan(now);
         let start = self.coder.now();
         let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
         let frame = if plan.scale == Scale::FULL {
@@ -291,6 +332,7 @@ impl Session {
         let resize_us = self.coder.now().saturating_sub(start).as_micros() as u64;
         self.data.clear();
         let kept = self.promise.keep(&mut self.coder, &self.config, &plan, &frame, &mut self.data)?;
+        self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
         let mut info = PacketInfo {
             stamp,
             codec: kept.codec,
@@ -300,6 +342,7 @@ impl Session {
             original_bytes: source.raw_bytes(),
             compressed_bytes: kept.coded.bytes,
             quality: kept.coded.quality,
+            qp: kept.coded.h264.map(|stats| stats.qp),
             plan,
             psnr_db: kept.coded.measured.map(|m| m.psnr_db).filter(|psnr| psnr.is_finite()),
             ssim: kept.coded.measured.map(|m| m.ssim),
@@ -316,9 +359,13 @@ impl Session {
 
     /// Corrects the byte model by what this content took.
     fn learn(&mut self, info: &PacketInfo) {
-        if info.codec == Codec::Jpeg {
-            let pixels = f64::from(info.width) * f64::from(info.height);
-            self.complexity = Goal::learn(self.complexity, pixels, info.quality, info.compressed_bytes);
+        let pixels = f64::from(info.width) * f64::from(info.height);
+        match info.codec {
+            Codec::Jpeg => {
+                self.complexity = Goal::learn(self.complexity, pixels, info.quality, info.compressed_bytes);
+            }
+            Codec::H264 => self.h264.learn(pixels, info.quality, info.keyframe, info.compressed_bytes),
+            Codec::Lossless => {}
         }
     }
 }

@@ -45,9 +45,9 @@ pub struct PacketInfo {
     pub stamp: Stamp,
     /// Codec it is coded with: the plan's, or lossless where that failed.
     pub codec: Codec,
-    /// Width it is coded at, pixels.
+    /// Width it is coded at, pixels. H.264 has none that are odd: decoders show the last column twice.
     pub width: u32,
-    /// Height it is coded at, pixels.
+    /// Height it is coded at, pixels; the same holds for rows.
     pub height: u32,
     /// Whether it stands alone.
     pub keyframe: bool,
@@ -55,8 +55,10 @@ pub struct PacketInfo {
     pub original_bytes: usize,
     /// Bytes of the packet.
     pub compressed_bytes: usize,
-    /// JPEG quality used; 100 for lossless.
+    /// Quality used, on JPEG's scale; 100 for lossless.
     pub quality: u8,
+    /// Mean quantiser parameter of H.264.
+    pub qp: Option<f32>,
     /// The decision it came from.
     pub plan: Plan,
     /// PSNR of luma against the source at the packet's size, dB; `None` where not measured, or infinite.

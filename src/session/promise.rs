@@ -52,23 +52,29 @@ impl Promise {
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Kept> {
-        let link_limits = matches!(plan.reason, Reason::LinkLimits { .. });
+        let link_limits = matches!(plan.reason, Reason::LinkLimits { .. } | Reason::Bitrate { .. });
         let floor_rules = !link_limits && self.floor_quality >= plan.quality;
+        let bytes = |bytes: Option<u32>| bytes.filter(|_| !floor_rules).map(|bytes| bytes as usize);
+        // H.264 finds the quality for its bytes by itself, so it is told the best that is of use.
+        let planned = if plan.codec == Codec::H264 { config.mode.quality() } else { plan.quality };
         let mut order = Order {
             codec: plan.codec,
-            quality: plan.quality.max(self.floor_quality),
+            quality: planned.max(self.floor_quality),
             subsampling: config.subsampling,
             optimise: false,
-            max_bytes: plan.budget_bytes.filter(|_| !floor_rules).map(|budget| budget as usize),
+            h264: config.h264,
+            qp: None,
+            target_bytes: bytes(plan.target_bytes),
+            max_bytes: bytes(plan.budget_bytes),
             temporal: true,
             keyframe: plan.keyframe,
             measure: config.measure_quality || self.probe_due(),
         };
         let mut kept = self.code_somehow(coder, frame, &mut order, out)?;
-        if plan.codec != Codec::Jpeg || kept.codec != Codec::Jpeg {
+        if kept.codec == Codec::Lossless {
             return Ok(kept);
         }
-        if !link_limits && kept.coded.quality < self.floor_quality {
+        if kept.codec == Codec::Jpeg && !link_limits && kept.coded.quality < self.floor_quality {
             kept.code_finer(coder, frame, &mut order, self.floor_quality, out)?;
         }
         let floor = config.floor();
@@ -99,7 +105,7 @@ impl Promise {
         let (coded, fallback) = match coder.code(frame, order, out) {
             Ok(coded) => (coded, None),
             Err(Error::Budget { .. }) => {
-                (order.quality, order.max_bytes) = (1, None);
+                (order.quality, order.target_bytes, order.max_bytes) = (1, None, None);
                 (coder.code(frame, order, out)?, Some(Fallback::Budget))
             }
             Err(error) if error.is_input() || order.codec == Codec::Lossless => return Err(error),
@@ -124,7 +130,8 @@ impl Promise {
 }
 
 impl Kept {
-    /// Codes again at a higher quality, whatever it takes.
+    /// Codes again at a higher quality, whatever it takes. As H.264 it begins anew: the encoder would predict from a picture
+    /// that no receiver has.
     fn code_finer(
         &mut self,
         coder: &mut Coder,
@@ -133,7 +140,8 @@ impl Kept {
         quality: u8,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        (order.quality, order.max_bytes) = (quality, None);
+        (order.quality, order.target_bytes, order.max_bytes) = (quality, None, None);
+        order.keyframe = true;
         out.clear();
         self.coded = coder.code(frame, order, out)?;
         let [encode, measure] = self.coded.times.map(micros);

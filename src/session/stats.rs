@@ -22,6 +22,10 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Packets whose receiver acknowledged them.
     pub acked: u64,
+    /// Packets whose receiver reported them lost.
+    pub lost: u64,
+    /// Packets that stand alone.
+    pub keyframes: u64,
     /// Packets whose quality was measured, for the means below.
     pub measured: u64,
     /// Sum of their PSNR, dB.
@@ -64,6 +68,7 @@ impl Stats {
 
     pub(crate) fn count_packet(&mut self, info: &PacketInfo) {
         self.packets_out += 1;
+        self.keyframes += u64::from(info.keyframe);
         self.bytes_in += info.original_bytes as u64;
         self.bytes_out += info.compressed_bytes as u64;
         if let Some(fallback) = info.fallback {

@@ -1,0 +1,107 @@
+//! H.264 on the quality scale of JPEG, and what its frames usually cost. Sessions correct the bytes by their own content.
+
+/// Quality and the quantiser parameter at which H.264 keeps about as much (SSIM of luma, mean over clips of people, sport,
+/// animation and screens). Between them it is linear.
+const SCALE: [(f64, f64); 9] = [
+    (1.0, 51.0),
+    (5.0, 47.0),
+    (10.0, 42.0),
+    (25.0, 36.0),
+    (50.0, 31.0),
+    (75.0, 27.0),
+    (90.0, 21.0),
+    (95.0, 17.0),
+    (100.0, 5.0),
+];
+/// Quantiser parameter by which bits halve, about.
+const HALVING: f64 = 6.0;
+/// Quantiser parameter of the usual figures below.
+const USUAL_QP: f64 = 26.0;
+/// Bits a pixel of usual keyframes and P frames at [`USUAL_QP`].
+const KEYFRAME_BITS: f64 = 0.75;
+const P_FRAME_BITS: f64 = 0.08;
+/// Bytes before the first macroblock: parameter sets and headers of keyframes, a header of P frames.
+const KEYFRAME_HEADER_BYTES: f64 = 50.0;
+const P_FRAME_HEADER_BYTES: f64 = 12.0;
+
+/// The quantiser parameter for a quality of 1..=100: 51..=5, falling.
+pub fn qp_of_quality(quality: u8) -> u8 {
+    let quality = f64::from(quality.clamp(1, 100));
+    let upper = SCALE.iter().position(|row| row.0 >= quality).unwrap_or(SCALE.len() - 1).max(1);
+    let (low, high) = (SCALE[upper - 1], SCALE[upper]);
+    let t = (quality - low.0) / (high.0 - low.0);
+    (low.1 + t * (high.1 - low.1)).round() as u8
+}
+
+/// The quality that a quantiser parameter stands for: the inverse of [`qp_of_quality`], 100 for what is finer than it goes.
+pub fn quality_of_qp(qp: f32) -> u8 {
+    let qp = f64::from(qp);
+    let upper = SCALE.iter().position(|row| row.1 <= qp).unwrap_or(SCALE.len() - 1).max(1);
+    let (low, high) = (SCALE[upper - 1], SCALE[upper]);
+    let t = ((low.1 - qp) / (low.1 - high.1)).clamp(0.0, 1.0);
+    (low.0 + t * (high.0 - low.0)).round() as u8
+}
+
+/// Bytes that a frame of `pixels` usually takes at a quality.
+pub(crate) fn usual_bytes(pixels: f64, quality: u8, keyframe: bool) -> f64 {
+    let (bits, header) =
+        if keyframe { (KEYFRAME_BITS, KEYFRAME_HEADER_BYTES) } else { (P_FRAME_BITS, P_FRAME_HEADER_BYTES) };
+    header + pixels * bits / 8.0 * 2_f64.powf((USUAL_QP - f64::from(qp_of_quality(quality))) / HALVING)
+}
+
+/// How many times as many bytes as the usual a session's frames take, learned from its packets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Complexity {
+    /// Of keyframes.
+    pub keyframe: f64,
+    /// Of P frames.
+    pub p_frame: f64,
+}
+
+impl Default for Complexity {
+    fn default() -> Self {
+        Self { keyframe: 1.0, p_frame: 1.0 }
+    }
+}
+
+impl Complexity {
+    /// Follows a packet of `bytes` for a frame of `pixels` at `quality`. P frames are many and moody: they are followed more
+    /// slowly.
+    pub fn learn(&mut self, pixels: f64, quality: u8, keyframe: bool, bytes: usize) {
+        let seen = (bytes as f64 / usual_bytes(pixels, quality, keyframe)).clamp(0.01, 50.0);
+        let (of, speed) = if keyframe { (&mut self.keyframe, 0.5) } else { (&mut self.p_frame, 0.15) };
+        *of += speed * (seen - *of);
+    }
+
+    pub(crate) fn of(&self, keyframe: bool) -> f64 {
+        if keyframe { self.keyframe } else { self.p_frame }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_quality_is_never_a_coarser_quantiser_and_there_is_a_way_back() {
+        assert_eq!((qp_of_quality(1), qp_of_quality(75), qp_of_quality(100)), (51, 27, 5));
+        for quality in 1..=100 {
+            let qp = qp_of_quality(quality);
+            assert!(quality == 1 || qp <= qp_of_quality(quality - 1));
+            assert_eq!(qp_of_quality(quality_of_qp(f32::from(qp))), qp, "{quality}");
+        }
+        assert_eq!((quality_of_qp(0.0), quality_of_qp(51.0), quality_of_qp(27.0)), (100, 1, 75));
+        assert!((1..=51).all(|qp| quality_of_qp(qp as f32) <= quality_of_qp(qp as f32 - 1.0)));
+    }
+
+    #[test]
+    fn bytes_are_learned_for_each_kind_of_frame() {
+        let mut complexity = Complexity::default();
+        for _ in 0..60 {
+            complexity.learn(1e6, 60, false, (3.0 * usual_bytes(1e6, 60, false)) as usize);
+            complexity.learn(1e6, 75, true, (usual_bytes(1e6, 75, true) / 2.0) as usize);
+        }
+        assert!((complexity.p_frame - 3.0).abs() < 0.01 && (complexity.keyframe - 0.5).abs() < 0.01, "{complexity:?}");
+        assert!(usual_bytes(1e6, 80, false) > usual_bytes(1e6, 70, false));
+    }
+}
