@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use super::console::{Console, remark};
 use super::exit::{At, Failure, Result};
 use super::input::mjpeg::Splitter;
-use super::input::{Bytes, Kind, PacketReader, is_picture_name, limits};
+use super::input::{Bytes, H264_IS_CODED, Kind, PacketReader, is_picture_name, limits};
 use super::inspect::jpeg;
 use super::output::{Sink, Y4mWriter, blank, check_distinct, extension, frame_rate, is_dash};
 use super::progress::Progress;
@@ -133,6 +133,7 @@ impl Packets {
                 let splitter = Splitter::new(bytes, limits().max_encoded_bytes);
                 Ok(Self::Jpeg { splitter, picture: Vec::new(), frame })
             }
+            Kind::H264 => Err(Failure::data(format!("{}: {H264_IS_CODED}", bytes.name))),
             Kind::Lossless => Ok(Self::Lossless(Box::new(LosslessStream::new(bytes, thread_pool(args.threads)?)))),
             _ => Err(Failure::data(format!("{}: neither JPEG, MJPEG nor lossless packets", bytes.name))),
         }

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::client::{self, Answer, Stream};
 use super::console::Console;
 use super::exit::{Exit, Failure, Result};
-use super::input::mjpeg::Splitter;
 use super::input::{self, Input, limits};
+use super::inspect::h264::Units;
 use super::output::Sink;
 use super::pump::{Driver, Feed, pump};
 use super::serve::failed;
@@ -26,7 +26,7 @@ use super::{parse, runtime};
 /// Big Buck Bunny, (c) Blender Foundation, CC BY 3.0; see tests/data/README.md.
 const CLIP: &[u8] = include_bytes!("../../tests/data/bigbuckbunny_640x360_25.mjpeg");
 const CLIP_FPS: f64 = 25.0;
-const FILE_NAME: &str = "auralink-demo.mjpeg";
+const FILE_NAME: &str = "auralink-demo.h264";
 
 /// What the network is declared to be, a phase after the other.
 const PHASES: [Phase; 5] = [
@@ -48,11 +48,11 @@ struct Phase {
 /// See it work: stream a bundled clip through the service while its network changes.
 ///
 /// Starts the service inside this process on free ports and needs nothing else. Shows a line a second, writes the packets as
-/// MJPEG, which any player opens, and decodes them again to be sure.
+/// one H.264 stream, which any player opens, and reads it again to be sure that every picture is there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
-    /// Where the packets go; auralink-demo.mjpeg in the current folder by default, or in the temporary one where that can't be
+    /// Where the packets go; auralink-demo.h264 in the current folder by default, or in the temporary one where that can't be
     /// written.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         console,
         seconds: args.seconds,
         phase: None,
-        codec: codec_number(Codec::Jpeg)?,
+        codec: codec_number(Codec::H264)?,
         sink: Sink::new(&output),
         second: Tally::default(),
         total: Tally::default(),
@@ -231,7 +231,7 @@ impl Show {
         )
     }
 
-    /// Tells the totals and decodes what was written.
+    /// Tells the totals and reads what was written.
     fn finish(&self, elapsed: Duration, output: &Path) -> Result<()> {
         if self.second.frames > 1 {
             self.console.line(self.row(elapsed))?;
@@ -248,24 +248,24 @@ impl Show {
             return Ok(());
         }
         let written = self.total.packets - self.foreign;
-        let decoded = decode(output)?;
-        if decoded != written {
-            let detail = format!("{decoded} pictures of {written} came back",);
+        let (pictures, keyframes) = count(output)?;
+        if pictures != written {
+            let detail = format!("{pictures} pictures of {written} are in it");
             return Err(Failure::data(format!("{}: {detail}", output.display())));
         }
         let shown = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
-        self.console.line(format_args!("{decoded} pictures written to {} and decoded again", shown.display()))
+        self.console
+            .line(format_args!("{pictures} pictures, {keyframes} of them keyframes, written to {}", shown.display()))
     }
 }
 
-/// Decodes a file of JPEG pictures, and counts them.
-fn decode(path: &Path) -> Result<u64> {
+/// Pictures of a file of H.264, and how many of them stand alone.
+fn count(path: &Path) -> Result<(u64, u64)> {
     let file = File::open(path).map_err(|error| Failure::io(path.display().to_string(), error))?;
-    let limits = limits();
-    let (mut splitter, mut picture, mut count) = (Splitter::new(file, limits.max_encoded_bytes), Vec::new(), 0);
-    while splitter.next(&mut picture)? {
-        auralink::images::decode(&picture, &limits).map_err(|e| Failure::from(e).within(format!("picture {count}")))?;
-        count += 1;
+    let (mut units, mut pictures, mut keyframes) = (Units::new(file, limits().max_encoded_bytes), 0, 0);
+    while let Some(unit) = units.next()? {
+        pictures += u64::from(unit.begins_picture());
+        keyframes += u64::from(unit.begins_picture() && unit.is_key());
     }
-    Ok(count)
+    Ok((pictures, keyframes))
 }

@@ -32,10 +32,10 @@ pub(crate) struct Args {
     /// The service: http://host:port, host:port or unix:/path.
     #[arg(long, value_name = "URL", env = "AURALINK_SERVER")]
     server: String,
-    /// Write the packets: .mjpeg or .alz; - is standard output.
+    /// Write the packets: .h264, .mjpeg or .alz; - is standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
-    /// Codec; by the output's extension where absent, else jpeg.
+    /// Codec; by the output's extension where absent, else h264.
     #[arg(long, value_enum)]
     codec: Option<CodecName>,
     /// What the session promises.
@@ -90,13 +90,13 @@ const USUAL_FPS: f64 = 25.0;
 impl Args {
     fn codec(&self) -> Result<Codec> {
         match &self.output {
-            None => self.codec.map_or(Ok(Codec::Jpeg), CodecName::codec),
+            None => Ok(self.codec.map_or(Codec::H264, Codec::from)),
             Some(output) => {
                 check_distinct(&self.input, output)?;
-                let (codec, single) = codec_for(self.codec, output)?;
+                let (codec, single) = codec_for(self.codec, output, Codec::H264)?;
                 if single {
                     return Err(Failure::usage(format!(
-                        "{}: a stream's packets go to .mjpeg or .alz",
+                        "{}: a stream's packets go to .h264, .mjpeg or .alz",
                         output.display()
                     )));
                 }
@@ -252,6 +252,7 @@ fn packet_json(packet: &Packet, latency: Duration) -> serde_json::Value {
         "bytes": packet.data.len(),
         "reduction": packet.reduction,
         "quality": packet.quality,
+        "qp": packet.qp,
         "scale": plan.map(|plan| plan.scale),
         "reason": plan.map(|plan| plan.reason.as_str()),
         "fallback": packet.fallback_used.then_some(packet.fallback_reason.as_str()),

@@ -171,6 +171,11 @@ impl Parser {
         Ok(true)
     }
 
+    /// Whether everything that was fed was taken: the stream may be read past the parser up to the end of the next frame.
+    pub fn is_drained(&self) -> bool {
+        self.taken == self.buffer.len()
+    }
+
     /// Called at the end of input, when [`Parser::next_frame`] has given the last frame.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use rayon::ThreadPool;
 
 use crate::codec::Codec;
+use crate::codec::h264::{H264Config, Preset};
 use crate::codec::lossless::LosslessDecoder;
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Level;
@@ -13,8 +14,11 @@ const WIDTH: u32 = 160;
 const HEIGHT: u32 = 96;
 
 /// What the known frame's JPEG hashes to. The encoder gives the same bytes on every machine, so it changes only with it: a
-/// failing test of this file then prints the new one. Lossless packets also depend on the version of zstd, and are decoded.
+/// failing test of this file then prints the new one. Lossless packets also depend on the version of zstd, and are decoded. H.264 must be twice the same.
 const KNOWN_HASH: u64 = 0x20c3_f585_234f_5f04;
+
+/// How an H.264 packet begins that stands alone: a start code and a sequence parameter set.
+const H264_START: [u8; 5] = [0, 0, 0, 1, 0x67];
 
 /// FNV-1a, 64 bits.
 fn hash(bytes: &[u8]) -> u64 {
@@ -44,6 +48,18 @@ fn jpeg_hash(coder: &mut Coder, frame: &Frame<'_>) -> crate::Result<u64> {
     Ok(hash(&packet))
 }
 
+/// The first packet of an encoder that was made for it.
+fn h264_packet(coder: &mut Coder, frame: &Frame<'_>) -> crate::Result<Vec<u8>> {
+    let mut packet = Vec::new();
+    // Another preset opens another encoder, so the second is always new, and numbers its keyframes from the start.
+    for preset in [Preset::Fast, Preset::Balanced] {
+        packet.clear();
+        let h264 = H264Config { preset, ..H264Config::default() };
+        coder.code(frame, &Order { h264, ..Order::still(Codec::H264) }, &mut packet)?;
+    }
+    Ok(packet)
+}
+
 /// Codes the known frame with every codec.
 ///
 /// # Errors
@@ -55,6 +71,10 @@ pub(crate) fn run(coder: &mut Coder, level: Level, pool: &ThreadPool) -> Result<
     let found = jpeg_hash(coder, &frame).map_err(told)?;
     if found != KNOWN_HASH {
         return Err(format!("the known frame became a JPEG of hash {found:#018x} instead of {KNOWN_HASH:#018x}"));
+    }
+    let h264 = [h264_packet(coder, &frame).map_err(told)?, h264_packet(coder, &frame).map_err(told)?];
+    if !h264[0].starts_with(&H264_START) || h264[0] != h264[1] {
+        return Err(format!("the known frame became {} and {} bytes of H.264", h264[0].len(), h264[1].len()));
     }
     let mut packet = Vec::new();
     coder.code(&frame, &Order::still(Codec::Lossless), &mut packet).map_err(told)?;

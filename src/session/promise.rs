@@ -90,6 +90,7 @@ impl Promise {
             self.floor_quality = finer;
         }
         let allowed = (1.0 - config.reduction()) * frame.raw_bytes() as f64;
+        let allowed = allowed.min(plan.budget_bytes.map_or(f64::MAX, f64::from));
         if kept.coded.bytes as f64 > allowed && kept.fallback.is_none() {
             kept.fallback = Some(Fallback::QualityFloor);
         }

@@ -32,6 +32,8 @@ enum Operation {
     Score { score: f64 },
     /// Acknowledge.
     Ack { frame_number: u64 },
+    /// Report a loss.
+    Lost { frame_number: u64 },
     /// Ask for a keyframe.
     Keyframe,
     /// Reconfigure.
@@ -101,6 +103,7 @@ impl Run {
             }
             Operation::Score { score } => self.declare(NetworkConditions::from_score(score)),
             Operation::Ack { frame_number } => self.tell(Feedback::Ack { frame_number }),
+            Operation::Lost { frame_number } => self.tell(Feedback::Lost { frame_number }),
             Operation::Keyframe => self.tell(Feedback::Keyframe),
             Operation::Reconfigure { mode, target_reduction, min_quality, fps, measure } => {
                 let mode = Mode::ALL.get(usize::from(mode)).copied();
@@ -168,10 +171,10 @@ impl Run {
     }
 }
 
-/// A JPEG packet keeps its plan's budget unless it says what gave way.
+/// A JPEG or H.264 packet keeps its plan's budget unless it says what gave way.
 fn check_budget(info: &PacketInfo) {
     let excused = info.fallback.is_some_and(|fallback| fallback != Fallback::Latency);
-    if let (Codec::Jpeg, Some(budget), false) = (info.codec, info.plan.budget_bytes, excused) {
+    if let (Codec::Jpeg | Codec::H264, Some(budget), false) = (info.codec, info.plan.budget_bytes, excused) {
         assert!(info.compressed_bytes <= budget as usize, "{} bytes: {}", info.compressed_bytes, info.plan);
     }
 }

@@ -64,7 +64,7 @@ fn stream_message(data: Bytes) {
             };
             if matches!(opening.source, Source::Raw(_)) {
                 let session = Engine::new(Arc::clone(pool())).session(opening.config).expect("what was checked opens");
-                check_plan(&session.plan());
+                check_plan(&session.plan(std::time::Duration::ZERO));
             }
         }
         StreamMessage::Network(network) => match wire::network(&network, "network") {
@@ -76,7 +76,7 @@ fn stream_message(data: Bytes) {
                 assert!(!refusal.violations.is_empty());
             }
         }
-        StreamMessage::Frame(_) | StreamMessage::Ack(_) | StreamMessage::Keyframe(_) => {}
+        StreamMessage::Frame(_) | StreamMessage::Ack(_) | StreamMessage::Lost(_) | StreamMessage::Keyframe(_) => {}
     }
 }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use auralink::Codec;
+use auralink::codec::h264::{H264Config, Preset, Profile};
 use auralink::codec::jpeg::Subsampling;
+use auralink::frame::y4m::FrameRate;
 use clap::ValueEnum;
 
 use crate::cli::exit::{Failure, Result};
@@ -14,14 +16,14 @@ use crate::cli::parse;
 /// Compress frames to a file.
 ///
 /// INPUT is y4m, PNG, JPEG, WebP, a folder of pictures in natural order, MJPEG (JPEG files one after another), or raw frames
-/// with --raw. OUTPUT is .jpg (one picture), .mjpeg, or .alz (lossless packets one after another). Either may be - for
-/// standard input or output; words then go to standard error.
+/// with --raw. OUTPUT is .jpg (one picture), .mjpeg, .h264 or .264, or .alz (lossless packets one after another). Either may be
+/// - for standard input or output; words then go to standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = crate::cli::exit::HELP)]
 pub(crate) struct Args {
     /// File or folder to read; - is standard input.
     pub(super) input: PathBuf,
-    /// File to write: .jpg, .mjpeg, .mjpg or .alz; - is standard output, in the form of --codec.
+    /// File to write: .jpg, .mjpeg, .h264, .264 or .alz; - is standard output, in the form of --codec.
     #[arg(short, long)]
     pub(super) output: PathBuf,
     /// Codec; by the output's extension where absent, jpeg on standard output.
@@ -29,10 +31,12 @@ pub(crate) struct Args {
     codec: Option<CodecName>,
     #[command(flatten)]
     pub(super) rate: RateArgs,
+    #[command(flatten)]
+    pub(super) h264: H264Args,
     /// Scale every frame to this size.
     #[arg(long, value_name = "WxH", value_parser = parse::size)]
     pub(super) size: Option<(u32, u32)>,
-    /// Threads that code; one a core by default. The bytes don't depend on it.
+    /// Threads that code; one a core by default. The bytes don't depend on it. With 1 the input is read on it too.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
     /// Stop after this many frames.
@@ -48,7 +52,7 @@ pub(crate) struct Args {
     /// Write figures of every frame and of the whole as JSON; measures quality.
     #[arg(long, value_name = "FILE.json")]
     pub(super) stats: Option<PathBuf>,
-    /// Write what a decoder will see as y4m; measures quality.
+    /// Write what a decoder will see as y4m; of JPEG that measures quality.
     #[arg(long, value_name = "FILE.y4m")]
     pub(super) recon: Option<PathBuf>,
     /// Chroma sampling of JPEG.
@@ -65,16 +69,16 @@ pub(crate) struct Args {
     pub(super) json: bool,
 }
 
-/// What decides over the quality; JPEG at quality 75 where absent.
+/// What decides over the quality; 75 where absent.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct RateArgs {
-    /// JPEG quality on libjpeg's scale, 1..=100.
+    /// Quality on libjpeg's scale, 1..=100; H.264 takes the quantiser parameter that keeps about as much.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(super) quality: Option<u8>,
-    /// Quantiser parameter of H.264, which isn't in this version.
+    /// Quantiser parameter of H.264, 0..=51; keyframes take a little less.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=51))]
-    qp: Option<u8>,
+    pub(super) qp: Option<u8>,
     /// Best quality whose frames fit this rate, with half a second to even out.
     #[arg(long, value_name = "N", value_parser = parse::bitrate_kbps)]
     pub(super) bitrate_kbps: Option<f64>,
@@ -86,22 +90,57 @@ pub(super) struct RateArgs {
     pub(super) max_bytes: Option<u32>,
 }
 
+/// How H.264 is coded.
+#[derive(Debug, clap::Args)]
+pub(super) struct H264Args {
+    /// Speed against size: fast, balanced or best.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
+    /// What decoders must know: baseline, main or high.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<Profile>,
+    /// Parts of each frame, which threads share, 1..=16. The bytes depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    slices: Option<u8>,
+    /// Make the picture anew column by column over so many frames, 2..=600, instead of by keyframes.
+    #[arg(long, value_name = "FRAMES", num_args = 0..=1, require_equals = true, default_missing_value = "60",
+        value_parser = clap::value_parser!(u32).range(2..=600))]
+    intra_refresh: Option<u32>,
+}
+
+impl H264Args {
+    fn is_given(&self) -> bool {
+        self.preset.is_some() || self.profile.is_some() || self.slices.is_some() || self.intra_refresh.is_some()
+    }
+
+    /// The encoder's configuration, for a film at this rate.
+    pub(super) fn config(&self, rate: FrameRate) -> H264Config {
+        let usual = H264Config::default();
+        H264Config {
+            profile: self.profile.unwrap_or(usual.profile),
+            preset: self.preset.unwrap_or(usual.preset),
+            slices: self.slices.map_or(usual.slices, usize::from),
+            frame_rate: Some((rate.num, rate.den)),
+            intra_refresh_frames: self.intra_refresh,
+            ..usual
+        }
+    }
+}
+
 /// Codecs by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CodecName {
     Jpeg,
     Lossless,
-    /// Not in this version.
     H264,
 }
 
-impl CodecName {
-    /// The codec, where this version has it.
-    pub(crate) fn codec(self) -> Result<Codec> {
-        match self {
-            Self::Jpeg => Ok(Codec::Jpeg),
-            Self::Lossless => Ok(Codec::Lossless),
-            Self::H264 => Err(no_h264("--codec h264")),
+impl From<CodecName> for Codec {
+    fn from(name: CodecName) -> Self {
+        match name {
+            CodecName::Jpeg => Self::Jpeg,
+            CodecName::Lossless => Self::Lossless,
+            CodecName::H264 => Self::H264,
         }
     }
 }
@@ -117,18 +156,18 @@ enum Sampling {
     S444,
 }
 
-fn no_h264(asked: &str) -> Failure {
-    Failure::usage(format!("{asked}: H.264 is not in this version; it has jpeg (.jpg, .mjpeg) and lossless (.alz)"))
-}
-
-/// The codec for an output, and whether that holds one picture only.
-pub(crate) fn codec_for(codec: Option<CodecName>, output: &std::path::Path) -> Result<(Codec, bool)> {
-    let codec = codec.map(CodecName::codec).transpose()?;
+/// The codec for an output, `usual` on standard output, and whether that holds one picture only.
+pub(crate) fn codec_for(codec: Option<CodecName>, output: &std::path::Path, usual: Codec) -> Result<(Codec, bool)> {
+    let codec = codec.map(Codec::from);
     let by_name = match extension(output).as_str() {
         "jpg" | "jpeg" | "jpe" => Some((Codec::Jpeg, true)),
         "mjpeg" | "mjpg" => Some((Codec::Jpeg, false)),
         "alz" => Some((Codec::Lossless, false)),
-        "h264" | "264" | "avc" => return Err(no_h264(&output.display().to_string())),
+        "h264" | "264" | "avc" => Some((Codec::H264, false)),
+        "mp4" | "mov" | "mkv" => {
+            let told = "no containers are written; write .h264, and put it in one by `ffmpeg -i FILE.h264 -c copy`";
+            return Err(Failure::usage(format!("{}: {told}", output.display())));
+        }
         _ => None,
     };
     match (codec, by_name) {
@@ -137,9 +176,9 @@ pub(crate) fn codec_for(codec: Option<CodecName>, output: &std::path::Path) -> R
         }
         (_, Some(both)) => Ok(both),
         (Some(codec), None) => Ok((codec, false)),
-        (None, None) if is_dash(output) => Ok((Codec::Jpeg, false)),
+        (None, None) if is_dash(output) => Ok((usual, false)),
         (None, None) => Err(Failure::usage(format!(
-            "{}: the extension names no codec; use .jpg, .mjpeg or .alz, or give --codec",
+            "{}: the extension names no codec; use .jpg, .mjpeg, .h264 or .alz, or give --codec",
             output.display()
         ))),
     }
@@ -148,15 +187,16 @@ pub(crate) fn codec_for(codec: Option<CodecName>, output: &std::path::Path) -> R
 impl Args {
     /// Checks what clap can't: arguments that exclude each other by their values.
     pub(super) fn codec(&self) -> Result<(Codec, bool)> {
-        let (codec, single) = codec_for(self.codec, &self.output)?;
+        let (codec, single) = codec_for(self.codec, &self.output, Codec::Jpeg)?;
         let RateArgs { quality, qp, bitrate_kbps, target_reduction, max_bytes } = &self.rate;
-        if qp.is_some() {
-            return Err(no_h264("--qp"));
+        if codec != Codec::H264 && (qp.is_some() || self.h264.is_given()) {
+            let told = "--qp, --preset, --profile, --slices and --intra-refresh are for h264";
+            return Err(Failure::usage(format!("{told}: this output holds {codec}")));
         }
         let asked = quality.is_some() || bitrate_kbps.is_some() || target_reduction.is_some() || max_bytes.is_some();
         if codec == Codec::Lossless && asked {
             return Err(Failure::usage(
-                "--quality, --bitrate-kbps, --target-reduction and --max-bytes are for jpeg: lossless keeps every bit",
+                "--quality, --bitrate-kbps, --target-reduction and --max-bytes are for jpeg and h264: lossless keeps every bit",
             ));
         }
         for output in [Some(&self.output), self.stats.as_ref(), self.recon.as_ref()].into_iter().flatten() {

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let input = input::open(&args.input, args.raw)?;
     let rate = input.rate.unwrap_or_else(|| frame_rate(args.fps));
     let mut progress = Progress::new(input.extent.clone(), args.frames);
-    let frames = ReadAhead::start(input, args.frames)?;
+    let is_alone = args.threads == Some(1);
+    let mut frames = if is_alone { ReadAhead::here(input, args.frames) } else { ReadAhead::start(input, args.frames)? };
     let mut encoder = Encoder::new(args, codec, single, rate)?;
 
     let mut outcome = Ok(());
@@ -80,7 +81,9 @@ impl<'a> Encoder<'a> {
             optimise: args.optimise,
             temporal: true,
             keyframe: false,
-            measure: args.measure || args.stats.is_some() || args.recon.is_some(),
+            h264: args.h264.config(rate),
+            // JPEG makes what a decoder sees only where it is measured.
+            measure: args.measure || args.stats.is_some() || (args.recon.is_some() && codec == Codec::Jpeg),
             ..Order::still(codec)
         };
         Ok(Self {
@@ -88,7 +91,7 @@ impl<'a> Encoder<'a> {
             single,
             coder: engine.coder(),
             order,
-            rate: Rate::new(&args.rate, fps(rate)),
+            rate: Rate::new(&args.rate, codec, fps(rate))?,
             resizer: Resizer::default(),
             scaled: blank()?,
             packet: Vec::new(),
@@ -118,7 +121,8 @@ impl<'a> Encoder<'a> {
         let (coded, over_budget) = self.code(&frame).map_err(at)?;
         self.sink.write(&self.packet)?;
         if let Some(recon) = self.recon.as_mut() {
-            let seen = if self.order.codec == Codec::Jpeg { self.coder.reconstruction() } else { Some(frame) };
+            let is_exact = self.order.codec == Codec::Lossless;
+            let seen = if is_exact { Some(frame) } else { self.coder.reconstruction(self.order.codec) };
             let seen = seen.ok_or_else(|| Failure::new(Exit::Internal, "the encoder kept no reconstruction"))?;
             recon.write(&seen, Sampling::S444)?;
         }
@@ -135,12 +139,14 @@ impl<'a> Encoder<'a> {
     fn code(&mut self, frame: &Frame<'_>) -> Result<(Coded, bool)> {
         let allowance = self.rate.allowance(frame.raw_bytes());
         self.order.quality = allowance.quality;
+        (self.order.qp, self.order.target_bytes) = (allowance.qp, allowance.target_bytes);
         self.order.max_bytes = allowance.max_bytes;
         self.packet.clear();
         let result = self.coder.code(frame, &self.order, &mut self.packet);
         let over_budget = matches!(result, Err(Error::Budget { .. })) && allowance.may_exceed;
         let coded = if over_budget {
-            (self.order.quality, self.order.max_bytes) = (1, None);
+            (self.order.quality, self.order.qp) = (1, None);
+            (self.order.target_bytes, self.order.max_bytes) = (None, None);
             self.coder.code(frame, &self.order, &mut self.packet)?
         } else {
             result?
@@ -196,6 +202,7 @@ fn frame_report(frame: u64, picture: &Frame<'_>, coded: &Coded, resize_us: u64) 
         bytes: coded.bytes,
         reduction: 1.0 - coded.bytes as f64 / raw_bytes.max(1) as f64,
         quality: coded.quality,
+        qp: coded.h264.map(|stats| stats.qp),
         keyframe: coded.keyframe,
         psnr_db: coded.measured.map(|measured| measured.psnr_db).filter(|psnr_db| psnr_db.is_finite()),
         ssim: coded.measured.map(|measured| measured.ssim),

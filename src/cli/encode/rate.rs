@@ -1,11 +1,21 @@
 //! How many bytes a frame may take.
 
+use std::time::Duration;
+
+use auralink::Codec;
+use auralink::rate::{Cbr, FrameBytes};
+
 use super::args::RateArgs;
+use crate::cli::exit::Result;
 
 /// Quality where none is asked for.
 const USUAL_QUALITY: u8 = 75;
 /// Highest quality where bytes decide: beyond it, bytes buy nothing one sees.
 const BEST_QUALITY: u8 = 95;
+/// Lowest quantiser parameter of H.264 where its bit rate decides.
+const LEAST_QP: u8 = 6;
+/// Fraction of the most a frame of H.264 may take that it aims for.
+const AIM: f64 = 0.95;
 /// Seconds of the rate that calm frames may save for busy ones.
 const BUCKET_SECONDS: f64 = 0.5;
 /// Fraction of what was saved that one frame may take.
@@ -15,54 +25,96 @@ const SPEND: f64 = 0.2;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rate {
     Quality(u8),
+    /// This quantiser parameter of H.264.
+    Qp(u8),
     /// At most so many bytes each.
     MaxBytes(usize),
     /// This fraction of the raw bytes is saved.
     Reduction(f64),
     Bitrate(Bucket),
+    /// H.264 aims for its bytes, and so keeps to a rate more closely.
+    Constant {
+        bucket: Cbr,
+        fps: f64,
+        frame: u64,
+    },
 }
 
 /// What a frame may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
-    /// Highest JPEG quality.
+    /// Highest quality.
     pub(super) quality: u8,
+    /// Quantiser parameter of H.264 instead of it.
+    pub(super) qp: Option<u8>,
+    pub(super) target_bytes: Option<usize>,
     pub(super) max_bytes: Option<usize>,
     /// A frame that can't become so small is coded all the same, at quality 1.
     pub(super) may_exceed: bool,
 }
 
 impl Rate {
-    pub(super) fn new(args: &RateArgs, fps: f64) -> Self {
+    pub(super) fn new(args: &RateArgs, codec: Codec, fps: f64) -> Result<Self> {
         if let Some(max_bytes) = args.max_bytes {
-            return Self::MaxBytes(max_bytes as usize);
+            return Ok(Self::MaxBytes(max_bytes as usize));
         }
         if let Some(reduction) = args.target_reduction {
-            return Self::Reduction(reduction);
+            return Ok(Self::Reduction(reduction));
         }
-        match args.bitrate_kbps {
-            Some(kbps) => Self::Bitrate(Bucket::new(kbps, fps)),
-            None => Self::Quality(args.quality.unwrap_or(USUAL_QUALITY)),
-        }
+        Ok(match (args.bitrate_kbps, args.qp) {
+            (Some(kbps), _) if codec == Codec::H264 => {
+                Self::Constant { bucket: Cbr::new(kbps, 1000.0 * BUCKET_SECONDS)?, fps, frame: 0 }
+            }
+            (Some(kbps), _) => Self::Bitrate(Bucket::new(kbps, fps)),
+            (None, Some(qp)) => Self::Qp(qp),
+            (None, None) => Self::Quality(args.quality.unwrap_or(USUAL_QUALITY)),
+        })
     }
 
     /// What the next frame of `raw_bytes` may take.
     pub(super) fn allowance(&self, raw_bytes: usize) -> Allowance {
-        let (quality, max_bytes) = match self {
-            Self::Quality(quality) => (*quality, None),
-            Self::MaxBytes(max_bytes) => (BEST_QUALITY, Some(*max_bytes)),
-            Self::Reduction(reduction) => (BEST_QUALITY, Some(((1.0 - reduction) * raw_bytes as f64) as usize)),
-            Self::Bitrate(bucket) => (BEST_QUALITY, Some(bucket.budget_bytes())),
+        let open =
+            Allowance { quality: BEST_QUALITY, qp: None, target_bytes: None, max_bytes: None, may_exceed: false };
+        let within = |max_bytes: usize| Allowance {
+            target_bytes: Some((max_bytes as f64 * AIM) as usize),
+            max_bytes: Some(max_bytes),
+            ..open
         };
-        Allowance { quality, max_bytes, may_exceed: matches!(self, Self::Bitrate(_)) }
+        match self {
+            Self::Quality(quality) => Allowance { quality: *quality, ..open },
+            Self::Qp(qp) => Allowance { qp: Some(*qp), ..open },
+            Self::MaxBytes(max_bytes) => within(*max_bytes),
+            Self::Reduction(reduction) => within(((1.0 - reduction) * raw_bytes as f64) as usize),
+            Self::Bitrate(bucket) => Allowance { may_exceed: true, ..within(bucket.budget_bytes()) },
+            Self::Constant { bucket, fps, frame } => {
+                let FrameBytes { target_bytes, max_bytes } = bucket.frame(at(*frame, *fps), *fps, *frame == 0);
+                Allowance {
+                    qp: Some(LEAST_QP),
+                    target_bytes: Some(target_bytes),
+                    max_bytes: Some(max_bytes),
+                    may_exceed: true,
+                    ..open
+                }
+            }
+        }
     }
 
     /// Learns what the frame took.
     pub(super) fn spent(&mut self, bytes: usize) {
-        if let Self::Bitrate(bucket) = self {
-            bucket.spent(bytes);
+        match self {
+            Self::Bitrate(bucket) => bucket.spent(bytes),
+            Self::Constant { bucket, fps, frame } => {
+                bucket.sent(at(*frame, *fps), bytes);
+                *frame += 1;
+            }
+            Self::Quality(_) | Self::Qp(_) | Self::MaxBytes(_) | Self::Reduction(_) => {}
         }
     }
+}
+
+/// The time of a frame.
+fn at(frame: u64, fps: f64) -> Duration {
+    Duration::from_secs_f64(frame as f64 / fps)
 }
 
 /// A leaky bucket: bytes that frames didn't take, or owe.
@@ -123,6 +175,7 @@ mod tests {
     fn a_reduction_is_a_fraction_of_the_raw_bytes() {
         let allowance = Rate::Reduction(0.75).allowance(1000);
         assert_eq!((allowance.max_bytes, allowance.may_exceed), (Some(250), false));
-        assert_eq!(Rate::Quality(80).allowance(1000), Allowance { quality: 80, max_bytes: None, may_exceed: false });
+        let quality = Rate::Quality(80).allowance(1000);
+        assert_eq!((quality.quality, quality.qp, quality.max_bytes, quality.may_exceed), (80, None, None, false));
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct FrameReport {
     pub(super) bytes: usize,
     pub(super) reduction: f64,
     pub(super) quality: u8,
+    /// Mean quantiser parameter of H.264; null for other codecs.
+    pub(super) qp: Option<f32>,
     pub(super) keyframe: bool,
     /// Null where not measured, or infinite (lossless).
     pub(super) psnr_db: Option<f64>,

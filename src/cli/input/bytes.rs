@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Png,
     WebP,
     Lossless,
+    /// In Annex B framing.
+    H264,
     Unknown,
 }
 
@@ -28,10 +30,16 @@ impl Kind {
             [0xFF, 0xD8, ..] => Self::Jpeg,
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Self::Png,
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::WebP,
+            [0, 0, 0, 1, unit, ..] | [0, 0, 1, unit, ..] if is_h264(*unit) => Self::H264,
             head if head.starts_with(&LOSSLESS_MAGIC) => Self::Lossless,
             _ => Self::Unknown,
         }
     }
+}
+
+/// Whether a NAL unit so begun may be a stream's first: a slice, SEI, a parameter set or a delimiter.
+fn is_h264(header: u8) -> bool {
+    header & 0x80 == 0 && matches!(header & 31, 1 | 5..=9)
 }
 
 /// How a lossless packet begins.

@@ -30,6 +30,9 @@ const MAX_DECODER_BYTES: usize = 1 << 30;
 /// Largest encoded picture or packet read into memory, bytes.
 const MAX_ENCODED_BYTES: usize = 256 << 20;
 
+/// What is said of H.264 where frames are wanted.
+pub(crate) const H264_IS_CODED: &str = "H.264 is compressed already, and isn't decoded here; players and ffmpeg do";
+
 /// What the command line takes: the engine's sizes, and memory that a desktop has to spare.
 pub(crate) fn limits() -> Limits {
     let mut limits = Limits::ENGINE;
@@ -103,6 +106,7 @@ pub(crate) fn open(path: &Path, raw: Option<RawFormat>) -> Result<Input> {
             "{}: lossless packets are compressed already; `auralink decode` gives their frames",
             bytes.name
         ))),
+        Kind::H264 => Err(Failure::data(format!("{}: {H264_IS_CODED}", bytes.name))),
         Kind::Unknown => Err(Failure::data(format!(
             "{}: not y4m, PNG, JPEG, WebP or MJPEG (raw frames need --raw FORMAT:WxH)",
             bytes.name

@@ -1,4 +1,4 @@
-//! YUV4MPEG2 read in pieces.
+//! YUV4MPEG2 read in pieces, or a frame at a time straight into its place where frames begin as they usually do.
 
 use std::io::{ErrorKind, Read};
 
@@ -9,6 +9,8 @@ use super::{Bytes, Frames};
 use crate::cli::exit::{Failure, Result};
 
 const PIECE_BYTES: usize = 256 << 10;
+/// A frame's line without parameters.
+const FRAME_LINE: &[u8; 6] = b"FRAME\n";
 
 /// A y4m stream whose header is known.
 pub(crate) struct Y4m {
@@ -21,12 +23,14 @@ pub(crate) struct Y4m {
 
 impl Y4m {
     pub(crate) fn open(mut bytes: Bytes) -> Result<Self> {
-        let (mut parser, mut piece) = (Parser::default(), vec![0; PIECE_BYTES]);
+        // The header's bytes one by one, so that the parser holds nothing of the first frame.
+        let (mut parser, mut piece) = (Parser::default(), vec![0; 1]);
         let name = bytes.name.clone();
         let named = |error: Error| Failure::from(error).within(&name);
         loop {
             if let Some(header) = parser.header().map_err(named)? {
                 let header = header.clone();
+                piece.resize(PIECE_BYTES, 0);
                 return Ok(Self { bytes, parser, piece, header, frames: 0 });
             }
             if !feed(&mut bytes, &mut piece, &mut parser)? {
@@ -46,6 +50,10 @@ impl Y4m {
 
 impl Frames for Y4m {
     fn next(&mut self, out: &mut FrameBuf) -> Result<bool> {
+        if self.parser.is_drained() && self.read_whole(out)? {
+            self.frames += 1;
+            return Ok(true);
+        }
         loop {
             match self.parser.next_frame(out) {
                 Ok(true) => {
@@ -58,6 +66,41 @@ impl Frames for Y4m {
             }
         }
     }
+}
+
+impl Y4m {
+    /// Reads a whole frame into its place. Whatever is otherwise than usual goes to the parser, as far as it was read.
+    fn read_whole(&mut self, out: &mut FrameBuf) -> Result<bool> {
+        let mut line = [0; FRAME_LINE.len()];
+        let count = fill(&mut self.bytes, &mut line)?;
+        if line != *FRAME_LINE {
+            self.parser.feed(&line[..count]);
+            return Ok(false);
+        }
+        let Header { format, width, height, .. } = self.header;
+        let samples = out.reshape(format, width, height, self.header.color())?;
+        let count = fill(&mut self.bytes, samples)?;
+        if count < samples.len() {
+            self.parser.feed(&line);
+            self.parser.feed(&samples[..count]);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+/// Fills a buffer, unless the input ends before.
+fn fill(bytes: &mut Bytes, out: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < out.len() {
+        match bytes.read(&mut out[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::io(bytes.name.clone(), error)),
+        }
+    }
+    Ok(filled)
 }
 
 /// Hands the parser the next piece; false at the end.

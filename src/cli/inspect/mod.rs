@@ -1,6 +1,7 @@
 //! `auralink inspect`: what a file is and holds.
 
 mod facts;
+pub(crate) mod h264;
 pub(crate) mod jpeg;
 
 use std::io::Cursor;
@@ -10,6 +11,7 @@ use image::{ImageDecoder, ImageReader};
 use serde_json::{Value, json};
 
 use facts::{Facts, Sizes};
+use h264::Units;
 use jpeg::Markers;
 
 use super::console::Console;
@@ -19,7 +21,7 @@ use super::input::{Bytes, Frames, Kind, PacketReader, Y4m, is_picture_name, limi
 use super::output::{blank, fps};
 use super::stop::Stop;
 
-/// Tell what a file is: y4m, JPEG, MJPEG, lossless packets, PNG or WebP.
+/// Tell what a file is: y4m, H.264, JPEG, MJPEG, lossless packets, PNG or WebP.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
@@ -38,10 +40,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let facts = match bytes.kind() {
         Kind::Y4m => y4m(bytes, &stop),
         Kind::Jpeg => jpegs(bytes, is_picture_name(&args.file), &stop),
+        Kind::H264 => nal_units(bytes, &stop),
         Kind::Lossless => packets(bytes, &stop),
         Kind::Png => picture("png", bytes),
         Kind::WebP => picture("webp", bytes),
-        Kind::Unknown => Err(Failure::data("not y4m, JPEG, MJPEG, lossless packets, PNG or WebP")),
+        Kind::Unknown => Err(Failure::data("not y4m, H.264, JPEG, MJPEG, lossless packets, PNG or WebP")),
     };
     let facts = facts.map_err(|failure| failure.within(&name))?;
     if args.json { Console::Stdout.json(&facts) } else { Console::Stdout.write(facts.text().as_bytes()) }
@@ -137,6 +140,46 @@ fn one_jpeg(markers: &Markers) -> Facts {
     let segment = |segment: &jpeg::Segment| json!({ "marker": jpeg::name(segment.code), "offset": segment.offset, "bytes": segment.bytes });
     facts.list("segments", markers.segments.iter().map(segment));
     facts
+}
+
+/// NAL units listed one by one; the others are only counted.
+const LISTED_UNITS: usize = 32;
+
+fn nal_units(bytes: Bytes, stop: &Stop) -> Result<Facts> {
+    let mut units = Units::new(bytes, limits().max_encoded_bytes);
+    let (mut sizes, mut pictures, mut keyframes) = (Sizes::default(), 0_u64, 0_u64);
+    let (mut sequences, mut listed) = (Vec::new(), Vec::new());
+    while let Some(unit) = units.next()? {
+        go_on(stop)?;
+        sizes.add(unit.bytes.len());
+        pictures += u64::from(unit.begins_picture());
+        keyframes += u64::from(unit.begins_picture() && unit.is_key());
+        let sequence = unit.sequence();
+        if listed.len() < LISTED_UNITS {
+            listed.push(json!({ "type": unit.kind(), "name": unit.name(), "bytes": unit.bytes.len() }));
+        }
+        if sequences.len() < LISTED_UNITS && sequence.is_some_and(|sequence| !sequences.contains(&sequence)) {
+            sequences.extend(sequence);
+        }
+    }
+    let mut facts = Facts::default();
+    facts.add("what", "h264");
+    if let Some(first) = sequences.first() {
+        facts
+            .add("profile", first.profile())
+            .add("level", first.level())
+            .add("width", first.width)
+            .add("height", first.height);
+    }
+    facts
+        .list("sizes", sequences.iter().map(|sequence| format!("{}x{}", sequence.width, sequence.height).into()))
+        .add("frames", pictures)
+        .add("keyframes", keyframes)
+        .add("units", sizes.count)
+        .add("bytes", sizes.total)
+        .append(sizes.facts())
+        .list("first_units", listed.into_iter());
+    Ok(facts)
 }
 
 fn packets(bytes: Bytes, stop: &Stop) -> Result<Facts> {

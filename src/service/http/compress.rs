@@ -140,6 +140,7 @@ fn answer(compressed: Compressed, input_bytes: usize) -> Response {
     let kind = match info.codec {
         Codec::Jpeg => "image/jpeg",
         Codec::Lossless => "application/vnd.auralink.lossless",
+        Codec::H264 => "video/h264",
     };
     let optional = |value: Option<f64>| value.map(|value| format!("{value:.4}"));
     let told = [

@@ -28,13 +28,16 @@ impl Stream {
                 wire::network(&network, "network").map(|network| self.give(Feedback::Network(network), None))
             }
             Some(In::Ack(ack)) => self.hear_ack(&ack),
+            Some(In::Lost(lost)) => self.hear_lost(&lost),
             Some(In::Reconfigure(changes)) => self.hear_reconfigure(&changes),
             Some(In::Keyframe(_)) => {
                 self.give(Feedback::Keyframe, None);
                 Ok(())
             }
             Some(In::Open(_)) => Err(Refusal::field("open", "given again, but a stream is opened once")),
-            None => Err(Refusal::field("message", "none of open, frame, network, ack, reconfigure, keyframe is set")),
+            None => {
+                Err(Refusal::field("message", "none of open, frame, network, ack, lost, reconfigure, keyframe is set"))
+            }
         };
         match heard {
             Ok(()) => Ok(()),
@@ -81,18 +84,26 @@ impl Stream {
     }
 
     fn hear_ack(&mut self, ack: &proto::Ack) -> Result<(), Refusal> {
+        self.check_sent(ack.frame_number, "ack.frame_number")?;
+        self.place.entry.live().stats.acked += 1;
+        self.give(Feedback::Ack { frame_number: ack.frame_number }, None);
+        Ok(())
+    }
+
+    fn hear_lost(&mut self, lost: &proto::Lost) -> Result<(), Refusal> {
+        self.check_sent(lost.frame_number, "lost.frame_number")?;
+        self.place.entry.live().stats.lost += 1;
+        self.give(Feedback::Lost { frame_number: lost.frame_number }, None);
+        Ok(())
+    }
+
+    /// Refuses news of a frame that this stream can't have had.
+    fn check_sent(&self, frame_number: u64, field: &str) -> Result<(), Refusal> {
         match self.last_number {
-            Some(last) if ack.frame_number <= last => {
-                self.place.entry.live().stats.acked += 1;
-                self.give(Feedback::Ack { frame_number: ack.frame_number }, None);
-                Ok(())
-            }
+            Some(last) if frame_number <= last => Ok(()),
             last => {
                 let newest = last.map_or("none was sent yet".to_owned(), |last| format!("the newest is {last}"));
-                Err(Refusal::field(
-                    "ack.frame_number",
-                    format!("{} is no frame of this stream: {newest}", ack.frame_number),
-                ))
+                Err(Refusal::field(field, format!("{frame_number} is no frame of this stream: {newest}")))
             }
         }
     }

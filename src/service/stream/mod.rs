@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tonic::{Code, Status};
 
+use crate::limits::Limits;
 use crate::service::Shared;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
@@ -379,7 +380,7 @@ impl Stream {
         match feedback {
             Feedback::Network(network) => self.config.network = Some(network),
             Feedback::Reconfigure(changes) => self.config = changed(&self.config, &changes).unwrap_or(self.config),
-            Feedback::Ack { .. } | Feedback::Keyframe => {}
+            Feedback::Ack { .. } | Feedback::Lost { .. } | Feedback::Keyframe => {}
         }
         self.feedback.push((feedback, asked_by));
         if !matches!(self.home, Home::Away) {
@@ -395,7 +396,7 @@ impl Stream {
                 if let Err(error) = session.feedback(feedback, self.begun.elapsed()) {
                     tracing::error!(%error, "feedback that was checked has been refused");
                 }
-                plan = Some(session.plan());
+                plan = Some(session.plan(self.begun.elapsed()));
             }
             if let Some(Command::Network(_, answer)) = asked_by {
                 // Whoever asked may have gone.
@@ -405,7 +406,7 @@ impl Stream {
         let mut live = self.place.entry.live();
         if let Home::Here(session) = &self.home {
             self.config = *session.config();
-            live.plan = Some(session.plan());
+            live.plan = Some(session.plan(self.begun.elapsed()));
         }
         live.config = self.config;
     }
@@ -420,6 +421,11 @@ impl Stream {
 /// A configuration with changes, checked, though the first picture may not have told its size yet.
 fn changed(config: &SessionConfig, changes: &Changes) -> crate::Result<SessionConfig> {
     let SessionConfig { width, height, .. } = *config;
-    let sized = SessionConfig { width: width.max(1), height: height.max(1), ..*config };
+    let (some_width, some_height) = (Limits::SERVICE.min_width, Limits::SERVICE.min_height);
+    let sized = SessionConfig {
+        width: if width == 0 { some_width } else { width },
+        height: if height == 0 { some_height } else { height },
+        ..*config
+    };
     Ok(SessionConfig { width, height, ..changes.apply(&sized)? })
 }

@@ -10,7 +10,7 @@ use crate::service::proto;
 use crate::service::refusal::{Refusal, Violation, join};
 
 /// Whether a number lies in its range, which NaN never does.
-fn within(value: f64, range: &RangeInclusive<f64>) -> Result<(), ValidationError> {
+pub(super) fn within(value: f64, range: &RangeInclusive<f64>) -> Result<(), ValidationError> {
     if range.contains(&value) {
         return Ok(());
     }

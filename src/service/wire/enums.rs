@@ -60,7 +60,7 @@ pub(crate) fn format_to_wire(format: PixelFormat) -> proto::PixelFormat {
 }
 
 /// A value outside an enum is a fault of its field.
-fn known<E>(value: i32, last: E, part: &str, field: &str, faults: &mut Faults) -> Option<E>
+pub(super) fn known<E>(value: i32, last: E, part: &str, field: &str, faults: &mut Faults) -> Option<E>
 where
     E: TryFrom<i32> + Into<i32>,
 {
@@ -71,10 +71,13 @@ where
     known
 }
 
-pub(crate) fn codec(value: i32, part: &str, faults: &mut Faults) -> Option<Codec> {
-    Some(match known(value, proto::Codec::Lossless, part, "codec", faults)? {
-        proto::Codec::Unspecified | proto::Codec::Jpeg => Codec::Jpeg,
+/// A codec, or `usual` where it is left open.
+pub(crate) fn codec(value: i32, usual: Codec, part: &str, faults: &mut Faults) -> Option<Codec> {
+    Some(match known(value, proto::Codec::H264, part, "codec", faults)? {
+        proto::Codec::Unspecified => usual,
+        proto::Codec::Jpeg => Codec::Jpeg,
         proto::Codec::Lossless => Codec::Lossless,
+        proto::Codec::H264 => Codec::H264,
     })
 }
 
@@ -82,6 +85,7 @@ pub(crate) fn codec_to_wire(codec: Codec) -> proto::Codec {
     match codec {
         Codec::Jpeg => proto::Codec::Jpeg,
         Codec::Lossless => proto::Codec::Lossless,
+        Codec::H264 => proto::Codec::H264,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod enums;
+mod h264;
 mod picture;
 mod request;
 mod response;

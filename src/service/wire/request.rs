@@ -8,14 +8,17 @@ use crate::codec::Codec;
 use crate::codec::jpeg::Subsampling;
 use crate::frame::PixelFormat;
 use crate::limits::Limits;
-use crate::rate::{Goal, NetworkConditions, Scale};
+use crate::rate::{Complexity, Goal, NetworkConditions, Scale};
 use crate::service::proto;
 use crate::service::refusal::Refusal;
 use crate::service::wire::check::{self, Faults, network_faults};
 use crate::service::wire::enums::{self, Source};
+use crate::service::wire::h264;
 use crate::service::wire::picture::{self, Layout, Picture};
 use crate::session::{Changes, Order, SessionConfig, Stamp};
 
+/// Codec of streams and of hints for them; single frames are JPEG.
+const STREAM_CODEC: Codec = Codec::H264;
 const DEFAULT_FPS: f64 = 30.0;
 const DEFAULT_LATENCY_MS: u32 = 20;
 const DEFAULT_WINDOW_FRAMES: u32 = 2;
@@ -94,7 +97,7 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
     } else {
         faults.take(session_id(&open.session_id, "open.session_id"))
     };
-    let codec = enums::codec(open.codec, part, &mut faults);
+    let codec = enums::codec(open.codec, STREAM_CODEC, part, &mut faults);
     let source = enums::source(open.format, part, &mut faults);
     let mode = enums::mode(open.mode, part, &mut faults);
     let subsampling = enums::subsampling(open.subsampling, part, &mut faults);
@@ -112,12 +115,22 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
     if !size_is_open {
         faults.size(part, limits, open.width, open.height);
     }
-    if codec == Some(Codec::Jpeg) && source == Some(Source::Raw(PixelFormat::Gray16)) {
+    if codec.is_some_and(|codec| codec != Codec::Lossless) && source == Some(Source::Raw(PixelFormat::Gray16)) {
         faults.push(part, "format", "gray16 is coded by lossless alone");
     }
+    let usual = SessionConfig::new(codec.unwrap_or_default(), PixelFormat::Rgb8, open.width, open.height);
+    let h264 = match &open.h264 {
+        Some(_) if codec.is_some_and(|codec| codec != Codec::H264) => {
+            faults.push(part, "h264", format!("was given, but the codec is {}", codec.unwrap_or_default()));
+            None
+        }
+        Some(settings) => h264::settings(settings, usual.h264, "open.h264", &mut faults),
+        None => Some((usual.h264, None)),
+    };
     let opening = (|| {
         let source = source?;
         let format = if let Source::Raw(format) = source { format } else { PixelFormat::Rgb8 };
+        let (h264, bitrate_kbps) = h264?;
         Some(Opening {
             id: id?,
             source,
@@ -131,7 +144,11 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
                 network: network.map_or(Some(None), |network| network.map(Some))?,
                 measure_quality: open.measure_quality,
                 subsampling: subsampling?,
-                ..SessionConfig::new(codec?, format, open.width, open.height)
+                codec: codec?,
+                format,
+                h264,
+                bitrate_kbps,
+                ..usual
             },
             window: numbers.window as usize,
         })
@@ -188,7 +205,7 @@ pub(crate) fn changes(reconfigure: &proto::Reconfigure) -> Result<Changes, Refus
 /// A single frame's order.
 pub(crate) fn still(request: proto::CompressFrameRequest, limits: &Limits) -> Result<Still, Refusal> {
     let mut faults = Faults::default();
-    let codec = enums::codec(request.codec, "", &mut faults);
+    let codec = enums::codec(request.codec, Codec::Jpeg, "", &mut faults);
     let mode = enums::mode(request.mode, "", &mut faults);
     let subsampling = enums::subsampling(request.subsampling, "", &mut faults);
     let usual = u32::from(mode.unwrap_or_default().quality());
@@ -198,7 +215,9 @@ pub(crate) fn still(request: proto::CompressFrameRequest, limits: &Limits) -> Re
         faults.push("", "max_bytes", format!("{} was given, but lossless has no budget", request.max_bytes));
     }
     let picture = picture::picture(request.picture, limits, "picture", &mut faults);
-    if codec == Some(Codec::Jpeg) && matches!(picture, Some((_, Source::Raw(PixelFormat::Gray16)))) {
+    if codec.is_some_and(|codec| codec != Codec::Lossless)
+        && matches!(picture, Some((_, Source::Raw(PixelFormat::Gray16))))
+    {
         faults.push("picture", "format", "gray16 is coded by lossless alone");
     }
     let still = (|| {
@@ -234,7 +253,7 @@ pub(crate) fn samples(request: &proto::AnalyzeNetworkConditionsRequest) -> Resul
 /// What hints are wanted for.
 pub(crate) fn hint_query(request: &proto::GetCompressionHintsRequest, limits: &Limits) -> Result<HintQuery, Refusal> {
     let mut faults = Faults::default();
-    let codec = enums::codec(request.codec, "", &mut faults);
+    let codec = enums::codec(request.codec, STREAM_CODEC, "", &mut faults);
     let mode = enums::mode(request.mode, "", &mut faults);
     let source = enums::source(request.format, "", &mut faults);
     let network = request.network.as_ref().map(|network| network_in(network, "network", &mut faults));
@@ -254,7 +273,9 @@ pub(crate) fn hint_query(request: &proto::GetCompressionHintsRequest, limits: &L
                 mode: mode?,
                 target_reduction: None,
                 complexity: 1.0,
+                h264: Complexity::default(),
                 scale: Scale::FULL,
+                keyframe: false,
             },
             network: network.map_or(Some(None), |network| network.map(Some))?,
         })
@@ -289,7 +310,7 @@ mod tests {
     fn an_opening_tells_all_its_faults() {
         let bad = proto::Open {
             session_id: "nonsense".to_owned(),
-            codec: 3,
+            codec: 4,
             format: 99,
             width: 100,
             height: 9_999,
@@ -325,6 +346,27 @@ mod tests {
         )
         .unwrap();
         assert_eq!((opening.config.fps, opening.config.max_latency_ms, opening.window), (30.0, 20, 2));
-        assert_eq!(opening.config.network, None);
+        assert_eq!((opening.config.network, opening.config.codec), (None, Codec::H264));
+    }
+
+    #[test]
+    fn settings_of_another_codec_are_a_mistake() {
+        let mistaken = proto::Open {
+            codec: proto::Codec::Jpeg as i32,
+            format: proto::PixelFormat::I420 as i32,
+            width: 640,
+            height: 360,
+            h264: Some(proto::H264Settings::default()),
+            ..Default::default()
+        };
+        let refusal = open(&mistaken, &Limits::SERVICE).unwrap_err();
+        assert_eq!(refusal.violations[0].field, "open.h264");
+        let meant = proto::Open {
+            codec: 0,
+            h264: Some(proto::H264Settings { bitrate_kbps: 800.0, slices: 2, ..Default::default() }),
+            ..mistaken
+        };
+        let config = open(&meant, &Limits::SERVICE).unwrap().config;
+        assert_eq!((config.bitrate_kbps, config.h264.slices), (Some(800.0), 2));
     }
 }

@@ -2,18 +2,21 @@
 
 use bytes::Bytes;
 
+use crate::codec::Codec;
 use crate::frame::FrameBuf;
 use crate::rate::{Hints, Mode, NetworkClass, NetworkConditions, NetworkSummary, Plan};
 use crate::service::proto;
 use crate::service::registry::{Entry, Live};
-use crate::service::wire::enums;
+use crate::service::wire::{enums, h264};
 use crate::session::{Dropped, PacketInfo};
 
 /// A packet; `waited` is the time of decoding and of waiting for a thread, microseconds.
 pub(crate) fn packet(info: &PacketInfo, data: Bytes, [decode_us, queue_us]: [u64; 2]) -> proto::Packet {
+    let starts_h264 = info.codec == Codec::H264 && info.keyframe;
     proto::Packet {
         frame_number: info.stamp.frame_number,
         timestamp_us: info.stamp.timestamp_us,
+        codec_string: if starts_h264 { h264::codec_string(&data) } else { String::new() },
         data,
         codec: enums::codec_to_wire(info.codec) as i32,
         width: info.width,
@@ -24,6 +27,7 @@ pub(crate) fn packet(info: &PacketInfo, data: Bytes, [decode_us, queue_us]: [u64
         reduction: info.reduction(),
         plan: Some(plan(&info.plan)),
         quality: u32::from(info.quality),
+        qp: info.qp,
         psnr_db: info.psnr_db,
         ssim: info.ssim,
         times: Some(proto::StageTimes {
@@ -44,6 +48,7 @@ pub(crate) fn plan(plan: &Plan) -> proto::Plan {
         scale: plan.scale.factor(),
         frame_divisor: plan.frame_divisor,
         quality: u32::from(plan.quality),
+        target_bytes: plan.target_bytes,
         budget_bytes: plan.budget_bytes,
         keyframe: plan.keyframe,
         reason: plan.reason.to_string(),
@@ -147,6 +152,8 @@ pub(crate) fn session(entry: &Entry) -> proto::Session {
         latency_p95_ms: latency_us.quantile(0.95) as f64 / 1_000.0,
         plan: next.as_ref().map(plan),
         acked_packets: stats.acked,
+        lost_packets: stats.lost,
+        keyframes: stats.keyframes,
         network: config.network.as_ref().map(network),
     }
 }
