@@ -117,7 +117,9 @@ fn service(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("service");
     group.throughput(Throughput::Elements(1));
-    for (name, codec) in [("jpeg", proto::Codec::Jpeg), ("lossless", proto::Codec::Lossless)] {
+    for (name, codec) in
+        [("jpeg", proto::Codec::Jpeg), ("lossless", proto::Codec::Lossless), ("h264", proto::Codec::H264)]
+    {
         let mut stream = runtime.block_on(Stream::open(address.clone(), codec));
         group.bench_function(format!("round_trip_{name}_1080p_i420"), |bencher| {
             bencher.iter_custom(|count| runtime.block_on(stream.one_by_one(count)).0);

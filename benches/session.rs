@@ -23,6 +23,8 @@ fn session(criterion: &mut Criterion) {
         ("jpeg_100_mbps", SessionConfig { network: Some(fast), ..base }),
         ("jpeg_2_mbps", SessionConfig { network: Some(slow), ..base }),
         ("lossless", SessionConfig { codec: Codec::Lossless, ..base }),
+        ("h264", SessionConfig { codec: Codec::H264, ..base }),
+        ("h264_2_mbps", SessionConfig { codec: Codec::H264, network: Some(slow), ..base }),
     ];
     let mut group = criterion.benchmark_group("session");
     group.throughput(Throughput::Elements(1));

@@ -1,8 +1,8 @@
 //! Auralink compresses frames for networks that are never good enough.
 //!
 //! Frames of a camera, a screen or a renderer go in; packets come out that are as small as the network needs and as good as
-//! the session promises, each with the decision it came from. Two codecs make them: baseline JPEG, which everything opens, and a
-//! lossless format that also codes what changed since the frame before. Both are safe Rust on SIMD kernels.
+//! the session promises, each with the decision it came from. Three codecs make them: H.264, which every browser and player shows;
+//! baseline JPEG, which everything opens; and a lossless format. All are safe Rust on SIMD kernels.
 //!
 //! # A frame to a file
 //!
@@ -43,7 +43,7 @@
 //! | room | does |
 //! |---|---|
 //! | [`frame`] | pixels, validated: a [`Frame`] exists only if format, size, strides and length were checked; y4m |
-//! | [`codec`] | frames to bytes: [`codec::jpeg`], [`codec::lossless`] |
+//! | [`codec`] | frames to bytes: [`codec::h264`], [`codec::jpeg`], [`codec::lossless`] |
 //! | [`kernel`] | the only room that knows about CPUs; the same bits at every SIMD level |
 //! | [`quality`] | PSNR and SSIM |
 //! | [`resize`] | frames to another size |

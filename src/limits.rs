@@ -29,7 +29,7 @@ pub const H264_QP: std::ops::RangeInclusive<f64> = 0.0..=51.0;
 /// Sides of a picture that H.264 codes, pixels.
 pub const H264_SIDE: std::ops::RangeInclusive<f64> = 16.0..=8_192.0;
 /// Constant bit rate, kbit/s.
-pub const BITRATE_KBPS: std::ops::RangeInclusive<f64> = 1.0..=1_000_000.0;
+pub const BITRATE_KBPS: std::ops::RangeInclusive<f64> = 1.0..=10_000_000.0;
 /// What a constant bit rate evens out over, milliseconds.
 pub const BUFFER_MS: std::ops::RangeInclusive<f64> = 20.0..=10_000.0;
 /// Frames a stream may have in flight: pushed, and not yet answered.

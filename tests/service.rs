@@ -6,6 +6,8 @@
 mod calls;
 #[path = "service/drain.rs"]
 mod drain;
+#[path = "service/h264.rs"]
+mod h264;
 #[path = "service/harness.rs"]
 mod harness;
 #[path = "service/health.rs"]

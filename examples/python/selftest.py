@@ -112,6 +112,9 @@ def check_stream(stub, opening, film: frames.Film, count: int | None) -> int:
 def check_packet(packet):
     expect(packet.compressed_bytes == len(packet.data), "a packet's length is not what it says")
     expect(packet.original_bytes > 0 and packet.ssim > 0, f"frame {packet.frame_number} was not measured")
+    if packet.codec == pb.CODEC_H264:
+        expect(packet.data.startswith(b"\0\0\0\1"), "an H.264 packet without a start code")
+        expect(packet.keyframe == packet.codec_string.startswith("avc1."), "a keyframe's codec string")
     if packet.codec == pb.CODEC_JPEG:
         picture = Image.open(io.BytesIO(packet.data))
         picture.load()

@@ -5,7 +5,7 @@
     auralink serve &
     python stream_client.py photos/                      # a folder of pictures
     python stream_client.py camera:0 --pace              # a camera, through OpenCV
-    ffmpeg -i film.mp4 -f yuv4mpegpipe - | python stream_client.py - -o film.mjpeg
+    ffmpeg -i film.mp4 -f yuv4mpegpipe - | python stream_client.py - -o film.h264
 
 `--selftest` sends bad requests among the good ones and checks each answer (see selftest.py).
 """
@@ -151,7 +151,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("source", help="a folder of pictures, a y4m file, - for y4m on standard input, or camera:N")
     parser.add_argument("--raw", metavar="FORMAT:WxH", help="the source is raw pixels, such as i420:1280x720")
     parser.add_argument("--server", default="127.0.0.1:50051")
-    parser.add_argument("--codec", choices=["jpeg", "lossless"], default="jpeg")
+    parser.add_argument("--codec", choices=["h264", "jpeg", "lossless"], default="h264")
     parser.add_argument("--mode", choices=["conservative", "adaptive", "aggressive"], default="adaptive")
     parser.add_argument("--fps", type=float, help="frames a second, instead of the source's")
     parser.add_argument("--frames", type=int, help="stop after this many")
@@ -159,7 +159,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pace", action="store_true", help="send at the source's speed, as with a declared network, not as fast as it goes")
     parser.add_argument("--bandwidth-kbps", type=float, help="declare a network of this bandwidth")
     parser.add_argument("--rtt-ms", type=float, default=40.0)
-    parser.add_argument("-o", "--output", help="write JPEG packets one after another (MJPEG)")
+    parser.add_argument("-o", "--output", help="write the packets one after another: H.264, or MJPEG with --codec jpeg")
     parser.add_argument("--selftest", action="store_true", help="send bad requests among the good, check every answer")
     return parser.parse_args()
 
@@ -179,8 +179,8 @@ def opening(options, film: frames.Film):
 
 def main():
     options = arguments()
-    if options.output and options.codec != "jpeg":
-        raise SystemExit("only JPEG packets make a film when written one after another")
+    if options.output and options.codec == "lossless":
+        raise SystemExit("only H.264 and JPEG packets make a film when written one after another")
     film = frames.read(options.source, options.raw, options.fps)
     stub = connect(options.server)
     if options.selftest:

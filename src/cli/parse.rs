@@ -44,7 +44,7 @@ pub(crate) fn jitter_ms(text: &str) -> Result<f64, String> {
 
 /// kbit/s a file is coded for.
 pub(crate) fn bitrate_kbps(text: &str) -> Result<f64, String> {
-    number("bitrate_kbps", text, &(1.0..=10_000_000.0))
+    number("bitrate_kbps", text, &limits::BITRATE_KBPS)
 }
 
 /// Seconds of a demonstration.

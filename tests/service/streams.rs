@@ -11,7 +11,8 @@ use crate::harness::{Talk, config, i420, noise, open_i420, start, violations};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_frames_with_credits_are_three_hundred_packets() {
     let server = start(config()).await;
-    let (mut talk, opened) = Talk::open(&mut server.client().await, open_i420(320, 180)).await.unwrap();
+    let open = proto::Open { codec: proto::Codec::Jpeg as i32, ..open_i420(320, 180) };
+    let (mut talk, opened) = Talk::open(&mut server.client().await, open).await.unwrap();
     assert_eq!((opened.window, opened.frame_bytes), (2, 320 * 180 * 3 / 2));
     let mut sent = 0;
     for answered in 1..=300_u64 {
@@ -42,6 +43,7 @@ async fn bad_messages_among_good_ones_are_answered_and_the_stream_goes_on() {
         (frame(2, 11 << 20), 2, "frame.data", "11534336 bytes, but 86400 are needed"),
         (In::Network(bad_network), 0, "network.rtt_ms", "NaN is outside 0..=5000"),
         (In::Ack(proto::Ack { frame_number: 99_999, received_us: 0 }), 0, "ack.frame_number", "99999"),
+        (In::Lost(proto::Lost { frame_number: 99_999 }), 0, "lost.frame_number", "99999"),
         (In::Reconfigure(changes), 0, "reconfigure.fps", "0 is outside 1..=120"),
         (In::Open(open_i420(320, 180)), 0, "open", "once"),
         (In::Frame(strided), 13, "frame.strides", "1 given, but i420 has 3 planes"),

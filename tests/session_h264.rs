@@ -1,0 +1,287 @@
+//! Sessions of H.264 in virtual time: what stands alone, what is lost, what fits, and what another decoder makes of it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
+
+mod skip;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auralink::codec::h264::H264Config;
+use auralink::rate::Cbr;
+use auralink::session::{Changes, Fallback};
+use auralink::{
+    Codec, Coder, Engine, Feedback, FrameBuf, Mode, NetworkConditions, Order, Output, PacketInfo, PixelFormat, Session,
+    SessionConfig, Stamp,
+};
+
+fn engine() -> Engine {
+    Engine::new(Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap()))
+}
+
+/// Textured ground that moves slowly, and a bar that crosses it: I420.
+fn picture(width: u32, height: u32, t: u32) -> FrameBuf {
+    let mut data = Vec::with_capacity(PixelFormat::I420.frame_bytes(width, height));
+    for y in 0..height {
+        for x in 0..width {
+            let moved = x + t;
+            let texture = (moved.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) >> 13 & 15;
+            let bar = if (x + width - 5 * t % width) % width < 24 { 90 } else { 0 };
+            data.push((40 + (moved + 2 * y) / 8 % 80 + bar + texture).min(235) as u8);
+        }
+    }
+    for plane in 0..2 {
+        for y in 0..height.div_ceil(2) {
+            data.extend((0..width.div_ceil(2)).map(|x| (110 + plane * 20 + (x + y + t) / 16 % 30) as u8));
+        }
+    }
+    FrameBuf::new(PixelFormat::I420, width, height, data).unwrap()
+}
+
+fn config(width: u32, height: u32) -> SessionConfig {
+    SessionConfig { max_latency_ms: 100, ..SessionConfig::new(Codec::H264, PixelFormat::I420, width, height) }
+}
+
+struct Sent {
+    info: PacketInfo,
+    data: Vec<u8>,
+    at: Duration,
+}
+
+/// Pushes frame `number` at its time and gives what comes out of the session until the next.
+fn step(session: &mut Session, number: u64) -> Vec<Sent> {
+    let SessionConfig { width, height, fps, .. } = *session.config();
+    let interval = Duration::from_secs_f64(1.0 / fps);
+    let mut now = interval * number as u32;
+    let stamp = Stamp { frame_number: number, timestamp_us: 0 };
+    session.push(stamp, &picture(width, height, number as u32).as_frame(), now).unwrap();
+    let mut sent = Vec::new();
+    loop {
+        match session.poll(now) {
+            Output::Packet(packet) => sent.push(Sent { info: packet.info, data: packet.data.to_vec(), at: now }),
+            Output::Dropped(_) => {}
+            Output::Failed(frame) => panic!("{number}: {}", frame.error),
+            Output::Wait(Some(until)) if until < interval * (number as u32 + 1) => now = until.max(now),
+            Output::Wait(_) => return sent,
+        }
+    }
+}
+
+fn run(session: &mut Session, numbers: std::ops::Range<u64>) -> Vec<Sent> {
+    numbers.flat_map(|number| step(session, number)).collect()
+}
+
+fn kinds(sent: &[Sent]) -> Vec<bool> {
+    sent.iter().map(|sent| sent.info.keyframe).collect()
+}
+
+/// Luma of every frame that ffmpeg makes of a stream, scaled to one size; none where there is no ffmpeg.
+fn decoded(data: &[u8], filter: &str) -> Option<Vec<u8>> {
+    let arguments = ["-v", "error", "-xerror", "-f", "h264", "-i", "-", "-vf", filter, "-pix_fmt", "gray"];
+    let output = ["-fps_mode", "passthrough", "-f", "rawvideo", "-"];
+    let child =
+        Command::new("ffmpeg").args(arguments).args(output).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        skip::say(format_args!("what ffmpeg makes of a session's packets: there is no ffmpeg"));
+        return None;
+    };
+    let mut pipe = child.stdin.take().unwrap();
+    let bytes = data.to_vec();
+    let writer = std::thread::spawn(move || drop(pipe.write_all(&bytes)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success(), "ffmpeg refuses the stream");
+    Some(output.stdout)
+}
+
+#[test]
+fn the_first_packet_stands_alone_and_so_does_one_that_is_asked_for() {
+    let mut session = engine().session(config(320, 180)).unwrap();
+    let mut sent = run(&mut session, 0..6);
+    session.feedback(Feedback::Keyframe, Duration::ZERO).unwrap();
+    sent.extend(run(&mut session, 6..9));
+    assert_eq!(kinds(&sent), [true, false, false, false, false, false, true, false, false]);
+    for Sent { info, data, .. } in &sent {
+        assert!(data.starts_with(&[0, 0, 0, 1]) && info.compressed_bytes == data.len());
+        assert_eq!((info.codec, info.fallback, info.keyframe), (Codec::H264, None, data[4] & 31 == 7));
+        assert!(info.qp.is_some() && info.reduction() > 0.9, "{info:?}");
+    }
+    assert!(sent[3].data.len() * 2 < sent[0].data.len(), "prediction saves");
+    assert_eq!(session.stats().keyframes, 2);
+    let stream: Vec<u8> = sent.iter().flat_map(|sent| sent.data.clone()).collect();
+    if let Some(seen) = decoded(&stream, "null") {
+        assert_eq!(seen.len(), 9 * 320 * 180);
+    }
+}
+
+#[test]
+fn every_mode_keeps_its_promise_and_is_measured_as_others_measure_it() {
+    for mode in Mode::ALL {
+        let wanted = SessionConfig { mode, measure_quality: true, ..config(320, 180) };
+        let mut session = engine().session(wanted).unwrap();
+        let sent = run(&mut session, 0..12);
+        for Sent { info, .. } in &sent {
+            assert!(info.reduction() >= mode.reduction() && info.ssim.unwrap() >= mode.min_ssim(), "{mode}: {info:?}");
+            assert_eq!(info.fallback, None, "{mode}");
+        }
+        let stream: Vec<u8> = sent.iter().flat_map(|sent| sent.data.clone()).collect();
+        let Some(seen) = decoded(&stream, "null") else { return };
+        for (number, (seen, sent)) in seen.chunks(320 * 180).zip(&sent).enumerate() {
+            let source = picture(320, 180, number as u32);
+            let squares = seen.iter().zip(source.data()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+            let mean = squares.sum::<f64>() / seen.len() as f64;
+            let psnr_db = 10.0 * (255.0_f64.powi(2) / mean).log10();
+            assert!(
+                (psnr_db - sent.info.psnr_db.unwrap()).abs() < 0.01,
+                "{mode}, frame {number}: {psnr_db} {:?}",
+                sent.info
+            );
+        }
+    }
+}
+
+#[test]
+fn after_a_loss_nothing_is_predicted_from_what_the_receiver_lacks() {
+    for acknowledges in [true, false] {
+        let mut session = engine().session(config(320, 180)).unwrap();
+        let mut keyframes = 0;
+        for number in 0..60 {
+            for Sent { info, at, .. } in step(&mut session, number) {
+                // Every eleventh packet is lost, which is told when the one after the next was made.
+                let told = number.checked_sub(2).filter(|told| told % 11 == 7);
+                if number % 11 == 7 {
+                    continue;
+                }
+                keyframes += u64::from(info.keyframe);
+                if acknowledges {
+                    session.feedback(Feedback::Ack { frame_number: number }, at).unwrap();
+                }
+                if let Some(frame_number) = told {
+                    session.feedback(Feedback::Lost { frame_number }, at).unwrap();
+                }
+            }
+        }
+        assert_eq!(session.stats().lost, 5);
+        if acknowledges {
+            assert!(keyframes < 4, "an acknowledged picture serves: {keyframes} keyframes");
+        } else {
+            assert_eq!(keyframes, 6, "with nothing acknowledged each loss takes a keyframe");
+        }
+    }
+}
+
+#[test]
+fn numbers_of_frames_that_never_became_packets_mean_nothing() {
+    let mut session = engine().session(config(160, 90)).unwrap();
+    run(&mut session, 5..8);
+    for frame_number in [0, 4, 900] {
+        session.feedback(Feedback::Lost { frame_number }, Duration::ZERO).unwrap();
+        session.feedback(Feedback::Ack { frame_number }, Duration::ZERO).unwrap();
+    }
+    assert_eq!(kinds(&run(&mut session, 8..10)), [false, false]);
+    assert_eq!(session.stats().lost, 0);
+}
+
+#[test]
+fn another_size_begins_with_a_keyframe_and_the_stream_goes_on() {
+    let mut session = engine().session(config(640, 360)).unwrap();
+    let mut sent = run(&mut session, 0..3);
+    let thin = NetworkConditions::new(150.0, 40.0, 0.0, 0.0).unwrap();
+    session.feedback(Feedback::Network(thin), Duration::from_millis(100)).unwrap();
+    sent.extend(run(&mut session, 3..40));
+    let narrow = sent.last().unwrap().info;
+    assert!(narrow.width < 640 && narrow.width % 2 == 0, "{narrow:?}");
+    for pair in sent.windows(2) {
+        let resized = pair[0].info.width != pair[1].info.width;
+        assert!(!resized || pair[1].info.keyframe, "{:?}", pair[1].info);
+    }
+    session.feedback(Feedback::Reconfigure(Changes { fps: Some(15.0), ..Changes::default() }), Duration::ZERO).unwrap();
+    sent.extend(run(&mut session, 40..50));
+    let stream: Vec<u8> = sent.iter().flat_map(|sent| sent.data.clone()).collect();
+    if let Some(seen) = decoded(&stream, "scale=64:36") {
+        assert_eq!(seen.len(), sent.len() * 64 * 36);
+    }
+}
+
+#[test]
+fn a_declared_link_is_never_sent_more_than_it_carries() {
+    for kbps in [64.0, 300.0, 2_000.0] {
+        let network = Some(NetworkConditions::new(kbps, 40.0, 0.0, 0.0).unwrap());
+        let mut session = engine().session(SessionConfig { network, ..config(640, 360) }).unwrap();
+        let sent = run(&mut session, 0..90);
+        let bytes: usize = sent.iter().map(|sent| sent.data.len()).sum();
+        let largest = sent.iter().map(|sent| sent.data.len()).max().unwrap();
+        assert!(bytes as f64 <= kbps * 125.0 * 3.0 + largest as f64, "{kbps} kbit/s: {bytes} bytes");
+        assert!(sent.len() >= 10, "{kbps} kbit/s: {} packets", sent.len());
+        for Sent { info, .. } in sent.iter().filter(|sent| sent.info.fallback.is_none()) {
+            assert!(info.compressed_bytes <= info.plan.budget_bytes.unwrap() as usize, "{kbps}: {info:?}");
+        }
+    }
+}
+
+#[test]
+fn a_floor_that_quality_alone_holds_is_reached_by_a_finer_keyframe() {
+    let wanted = SessionConfig { min_quality: Some(0.995), measure_quality: true, ..config(320, 180) };
+    let mut session = engine().session(wanted).unwrap();
+    let sent = run(&mut session, 0..8);
+    for Sent { info, .. } in &sent {
+        assert!(info.ssim.unwrap() >= 0.995 || info.fallback == Some(Fallback::Budget), "{info:?}");
+    }
+    assert!(sent.last().unwrap().info.ssim.unwrap() >= 0.995);
+    let stream: Vec<u8> = sent.iter().flat_map(|sent| sent.data.clone()).collect();
+    if let Some(seen) = decoded(&stream, "null") {
+        assert_eq!(seen.len(), 8 * 320 * 180, "what was coded anew left no trace");
+    }
+}
+
+#[test]
+fn a_constant_bit_rate_is_kept_by_the_session() {
+    for kbps in [400.0, 1_500.0] {
+        let wanted = SessionConfig { bitrate_kbps: Some(kbps), fps: 25.0, ..config(320, 180) };
+        let mut session = engine().session(wanted).unwrap();
+        let mut bucket = Cbr::new(kbps, auralink::session::BITRATE_BUFFER_MS).unwrap();
+        let sent = run(&mut session, 0..125);
+        assert_eq!(sent.len(), 125);
+        for Sent { info, at, .. } in &sent {
+            bucket.sent(*at, info.compressed_bytes);
+            assert!(bucket.full_bytes(*at) <= bucket.capacity_bytes(), "{kbps} kbit/s: overrun by {info:?}");
+        }
+        let told = sent.iter().map(|sent| sent.data.len()).sum::<usize>() as f64 * 8.0 / 5_000.0;
+        assert!(told <= kbps * 1.02, "{kbps} kbit/s asked, {told:.0} over five seconds");
+    }
+}
+
+#[test]
+fn a_coder_keeps_the_bytes_it_is_given_and_opens_anew_for_other_settings() {
+    let mut coder: Coder = engine().coder();
+    let mut order = Order { keyframe: false, max_bytes: Some(6_000), ..Order::still(Codec::H264) };
+    let mut keyframes = Vec::new();
+    for t in 0..8 {
+        let mut packet = Vec::new();
+        if t == 5 {
+            order.h264 = H264Config { slices: 2, ..order.h264 };
+        }
+        let coded = coder.code(&picture(320, 180, t).as_frame(), &order, &mut packet).unwrap();
+        assert!(packet.len() <= 6_000 && coded.bytes == packet.len());
+        assert!(coder.reconstruction(Codec::H264).is_some());
+        keyframes.push(coded.keyframe);
+    }
+    assert_eq!(keyframes, [true, false, false, false, false, true, false, false]);
+}
+
+#[test]
+fn configurations_out_of_bounds_are_named() {
+    let refuse = |config: SessionConfig| engine().session(config).unwrap_err().field();
+    assert_eq!(refuse(config(15, 180)), "width");
+    assert_eq!(refuse(config(320, 8_194)), "height");
+    assert_eq!(refuse(SessionConfig { format: PixelFormat::Gray16, ..config(320, 180) }), "codec");
+    assert_eq!(refuse(SessionConfig { bitrate_kbps: Some(0.0), ..config(320, 180) }), "bitrate_kbps");
+    assert_eq!(
+        refuse(SessionConfig { bitrate_kbps: Some(9.0), codec: Codec::Jpeg, ..config(320, 180) }),
+        "bitrate_kbps"
+    );
+    let h264 = H264Config { slices: 17, ..H264Config::default() };
+    assert_eq!(refuse(SessionConfig { h264, ..config(320, 180) }), "slices");
+}
