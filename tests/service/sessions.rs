@@ -13,7 +13,8 @@ async fn a_session_is_listed_watched_and_told_about_its_network() {
     let server = start(config()).await;
     let mut observer = server.client().await;
     let session_id = Uuid::new_v4().to_string();
-    let open = proto::Open { session_id: session_id.clone(), measure_quality: true, ..open_i420(640, 360) };
+    let codec = proto::Codec::Jpeg as i32;
+    let open = proto::Open { codec, session_id: session_id.clone(), measure_quality: true, ..open_i420(640, 360) };
     let (mut talk, opened) = Talk::open(&mut server.client().await, open.clone()).await.unwrap();
     assert_eq!(opened.session_id, session_id);
     for number in 1..=5 {
