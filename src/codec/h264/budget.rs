@@ -42,6 +42,11 @@ impl Content {
         self.rows.resize(rows, UNKNOWN_CONTENT * columns as u64);
     }
 
+    /// Takes over what `other` knows, in the memory there is.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.rows.clone_from(&other.rows);
+    }
+
     pub(super) fn total(&self) -> u64 {
         self.rows.iter().sum()
     }

@@ -154,7 +154,7 @@ impl SliceCoder {
         self.bytes.clear();
         self.stats = SliceStats::default();
         let content = &self.content[usize::from(plan.header.intra)];
-        self.now.clone_from(content);
+        self.now.copy_from(content);
         self.steering = plan.target.map(|target| {
             let share = u128::from(target.bits) * u128::from(content.total()) / u128::from(target.content.max(1));
             Steering::new(content, share as u64, plan.header.qp)
