@@ -232,8 +232,11 @@ impl Coder {
             what: "quality",
             detail: "the encoder kept no reconstruction".to_owned(),
         })?;
-        let converted = Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma);
-        let source = if is_taken_as_it_is { *frame } else { converted? };
+        let source = if is_taken_as_it_is {
+            *frame
+        } else {
+            Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma)?
+        };
         quality::compare(self.level, source.plane(0), seen.plane(0), &self.pool)
     }
 }

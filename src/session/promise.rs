@@ -14,7 +14,7 @@ use crate::session::output::Fallback;
 const PROBE_INTERVAL: u32 = 30;
 /// Times a frame is coded again to reach its floor.
 const MAX_FLOOR_PASSES: u32 = 3;
-/// Highest quality the floor may ask for.
+/// Highest quality the floor or a bit rate may ask for.
 const MAX_QUALITY: u8 = 98;
 
 /// What was learned of this content's quality, from frame to frame.
@@ -56,7 +56,11 @@ impl Promise {
         let floor_rules = !link_limits && self.floor_quality >= plan.quality;
         let bytes = |bytes: Option<u32>| bytes.filter(|_| !floor_rules).map(|bytes| bytes as usize);
         // H.264 finds the quality for its bytes by itself, so it is told the best that is of use.
-        let planned = if plan.codec == Codec::H264 { config.mode.quality() } else { plan.quality };
+        let planned = match (plan.codec, plan.reason) {
+            (Codec::H264, Reason::Bitrate { .. }) => MAX_QUALITY,
+            (Codec::H264, _) => config.mode.quality(),
+            _ => plan.quality,
+        };
         let mut order = Order {
             codec: plan.codec,
             quality: planned.max(self.floor_quality),
