@@ -100,9 +100,9 @@ impl Goal {
         plan
     }
 
-    /// The plan, and what it is expected to give.
+    /// The plan once sizes have settled, and what it is expected to give.
     pub fn hints(&self, network: Option<&NetworkConditions>) -> Hints {
-        let plan = self.plan(network);
+        let plan = Self { scale: self.plan(network).scale, ..*self }.plan(network);
         let bytes = match self.codec {
             Codec::Lossless => self.raw_bytes as f64 * model::LOSSLESS_RATIO,
             Codec::Jpeg | Codec::H264 => {

@@ -38,7 +38,7 @@ async fn probes_metrics_and_sessions_are_told() {
     assert_eq!(sessions["sessions"][0]["packets_out"], 1);
     let metrics = http(server.http, "GET", "/metrics", "", b"").await;
     let text = String::from_utf8(metrics.body.clone()).unwrap();
-    for line in ["auralink_packets_total{codec=\"jpeg\"} 1\n", "auralink_streams_open 1\n", "auralink_ready 1\n"] {
+    for line in ["auralink_packets_total{codec=\"h264\"} 1\n", "auralink_streams_open 1\n", "auralink_ready 1\n"] {
         assert!(text.contains(line), "{line} is missing from\n{text}");
     }
     assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
