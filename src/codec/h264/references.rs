@@ -129,6 +129,8 @@ impl References {
         if self.sent.len() == HISTORY {
             self.sent.pop_front();
         }
+        // All of it at once: no frame later allocates.
+        self.sent.reserve_exact(HISTORY - self.sent.len());
         self.sent.push_back(Sent { id, from: from.map(|choice| choice.id), is_acked: false, is_lost: false });
     }
 
