@@ -20,6 +20,11 @@ use crate::kernel::h264::{Chroma, Luma};
 
 /// Bits that Intra_4x4 and Intra_8x8 take beyond their modes', against Intra_16x16.
 const SMALL_INTRA_BITS: u32 = 4;
+/// SAD of a quadrant, in steps of the quantiser, beyond which some coefficient is all but sure to be coded: the exact test isn't
+/// worth its time.
+const SKIP_STEPS: u32 = 20;
+/// What motion must cost, in bits' worth, before intra prediction is tried against it.
+const INTRA_TRIAL_BITS: u32 = 40;
 /// What an intra macroblock's type costs in a P slice, bits.
 const INTRA_IN_P_BITS: u32 = 5;
 
@@ -65,8 +70,8 @@ impl SliceJob<'_> {
         let mut best = IntraLuma::Whole { mode, prediction };
         let mut best_cost = whole_cost;
         let is_p = self.plan.reference.is_some();
-        // Small blocks seldom halve the cost of the whole.
-        if is_p && (!self.plan.tools.small_intra_in_p || whole_cost * super::tune::tune(15, 4) as u32 / 8 > limit) {
+        // Where the whole is no match for motion, small blocks seldom are.
+        if is_p && (!self.plan.tools.small_intra_in_p || whole_cost > limit) {
             return (best, best_cost);
         }
         let allowed = if self.plan.refresh.is_some() { NOT_ABOVE_RIGHT } else { ALL_MODES };
@@ -159,10 +164,7 @@ impl SliceJob<'_> {
             prediction: median,
             lambda: here.lambda,
             steps: self.plan.tools.search_steps,
-            fractions: [
-                4 + (super::tune::tune(8, 12) as usize >> 2 & 1) * 4,
-                4 + (super::tune::tune(8, 12) as usize >> 3 & 1) * 4,
-            ],
+            fractions: self.plan.tools.fractions,
         };
         let parts = search.whole(simd, here, &candidates);
         let mut luma = [[0; 16]; 16];
@@ -182,8 +184,8 @@ impl SliceJob<'_> {
                 motion = cut;
             }
         }
-        let intra_limit = motion.cost.saturating_sub(super::tune::tune(11, 5) as u32 * here.lambda);
-        if motion.cost > super::tune::tune(16, 64) as u32 * here.lambda {
+        let intra_limit = motion.cost.saturating_sub(INTRA_IN_P_BITS * here.lambda);
+        if motion.cost > INTRA_TRIAL_BITS * here.lambda {
             let (luma, cost) = self.choose_intra(simd, here, intra_limit);
             if cost < intra_limit {
                 return self.make_intra(simd, here, luma);
@@ -205,13 +207,12 @@ impl SliceJob<'_> {
         let mut luma = [[0; 16]; 16];
         predict_luma(simd, reference, window, skip, &mut luma);
         let sads = sad_quadrants(simd, &here.luma, luma.as_flattened(), 16);
-        // Beyond this some coefficient is all but sure to be coded: the exact test isn't worth its time.
-        let limit = super::tune::tune(1, 20) as u32 * u32::from(STEP[usize::from(here.qp)]);
+        let limit = SKIP_STEPS * u32::from(STEP[usize::from(here.qp)]);
         if sads.into_iter().any(|sad| sad > limit) {
             return None;
         }
         let quantiser = &self.plan.quantisers.inter(here.qp).four;
-        if !is_all_zero(simd, &here.luma, &luma, quantiser) {
+        if !is_all_zero(simd, &here.luma, &luma, quantiser, self.plan.tools.strict_skip) {
             return None;
         }
         let mut chroma_prediction: Chroma = [[0; 16]; 8];

@@ -23,8 +23,8 @@ use crate::kernel::h264::quantiser::Quantisers;
 use crate::kernel::{Level, vectorise_large};
 
 /// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
-const INTRA_ROUNDING_64THS: u32 = 21;
-const INTER_ROUNDING_64THS: u32 = 11;
+const INTRA_ROUNDING_64THS: u32 = 23;
+const INTER_ROUNDING_64THS: u32 = 13;
 /// chroma_qp_index_offset.
 const CHROMA_QP_OFFSET: i8 = 0;
 /// How much finer keyframes are quantised: everything after is predicted from them.
@@ -87,7 +87,7 @@ impl H264Encoder {
             stream: None,
             source: Source::default(),
             references: References::default(),
-            quantisers: Quantisers::new(super::tune::tune(6, 21) as u32, super::tune::tune(5, 11) as u32),
+            quantisers: Quantisers::new(INTRA_ROUNDING_64THS, INTER_ROUNDING_64THS),
             coders: Vec::new(),
             parameter_sets: Vec::new(),
             parameter_sets_len: 0,
@@ -212,7 +212,7 @@ impl H264Encoder {
             frame_rate: self.config.frame_rate,
             references,
             max_bitrate_bps: None,
-            chroma_qp_offset: super::tune::tune(14, 0) as i8,
+            chroma_qp_offset: CHROMA_QP_OFFSET,
         };
         self.parameter_sets.clear();
         for unit in [sequence.sps()?, sequence.pps()] {
@@ -271,7 +271,7 @@ impl H264Encoder {
                 frame_num: if is_keyframe { 0 } else { stream.frame_num },
                 reference: choice.map_or(Reference::Newest, |choice| choice.reference),
                 marking: self.marking(is_keyframe),
-                qp: if is_keyframe { qp.saturating_sub(super::tune::tune(7, 3) as u8) } else { qp },
+                qp: if is_keyframe { qp.saturating_sub(KEYFRAME_QP_OFFSET) } else { qp },
                 deblocking: Deblocking {
                     idc: if self.coders.len() > 1 { 2 } else { 0 },
                     alpha_offset_div2: 0,
@@ -282,7 +282,7 @@ impl H264Encoder {
             tools: Tools::of(self.config.preset, self.config.profile),
             quantisers: &self.quantisers,
             framing: self.config.framing,
-            chroma_qp_offset: super::tune::tune(14, 0) as i8,
+            chroma_qp_offset: CHROMA_QP_OFFSET,
             refresh: if is_keyframe { None } else { self.refresh() },
             target: effort.target().map(|bytes| Target { bits: 8 * bytes as u64, content }),
             is_least: effort == Effort::Least,

@@ -37,7 +37,6 @@ mod source;
 mod syntax_tests;
 mod tables;
 mod tools;
-mod tune;
 
 pub use config::{FrameOrder, H264Config, H264Stats};
 pub use encoder::H264Encoder;

@@ -37,7 +37,7 @@ pub(super) fn promising(parts: &Parts, lambda: u32) -> Option<Partition> {
     let costs = [(Partition::Rows, sum(1..3)), (Partition::Columns, sum(3..5)), (Partition::Quarters, sum(5..9))];
     let cost = |&(partition, cost): &(Partition, u32)| cost + type_bits(partition) * lambda;
     let best = costs.iter().min_by_key(|candidate| cost(candidate))?;
-    (cost(best) + parts.cost[0] * super::tune::tune(12, 4) as u32 / 64 < parts.cost[0]).then_some(best.0)
+    (cost(best) + parts.cost[0] / 20 < parts.cost[0]).then_some(best.0)
 }
 
 /// Refines a partition's vectors. `field` must have the neighbours; its cells of this macroblock are used.

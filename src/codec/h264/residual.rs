@@ -17,8 +17,8 @@ use crate::kernel::h264::transform8::{Planes8, add_luma8, forward8, inverse8, re
 use crate::kernel::h264::{Chroma, Luma, Planes, array};
 
 /// Scores (see `lone_ones`) under which a quadrant, a macroblock's luma and its chroma AC aren't worth their bits.
-const QUADRANT_SCORE: u8 = 4;
-const LUMA_SCORE: u8 = 6;
+const QUADRANT_SCORE: u8 = 2;
+const LUMA_SCORE: u8 = 4;
 const CHROMA_SCORE: u8 = 7;
 
 /// Raster position of the 4x4 block that is k-th in zigzag order.
@@ -55,12 +55,12 @@ fn worthwhile(scores: &[u8; 16]) -> u16 {
     let mut total = 0_u8;
     for shift in QUADRANT_SHIFT {
         let score = [0, 1, 4, 5].into_iter().fold(0_u8, |sum, b| sum.saturating_add(scores[b + shift as usize]));
-        if score >= super::tune::tune(2, 4) as u8 {
+        if score >= QUADRANT_SCORE {
             kept |= QUADRANT << shift;
             total = total.saturating_add(score);
         }
     }
-    if total < super::tune::tune(3, 6) as u8 { 0 } else { kept }
+    if total < LUMA_SCORE { 0 } else { kept }
 }
 
 /// Luma that was predicted by motion, as levels.
@@ -110,7 +110,7 @@ pub(super) fn luma_levels<S: Simd>(
     residual_luma8(simd, source, prediction, &mut eight);
     forward8(simd, &mut eight);
     quantise8(simd, &mut eight, quantiser8);
-    if weight(simd, &eight, super::tune::tune(10, 11) as i16) < weight(simd, &four, super::tune::tune(9, 8) as i16) {
+    if weight(simd, &eight, NONZERO_COST[1]) < weight(simd, &four, NONZERO_COST[0]) {
         Coded::Eight(eight)
     } else {
         Coded::Four(four)
@@ -171,7 +171,7 @@ pub(super) fn luma8<S: Simd>(
     let (mut mask, mut total) = (0, 0_u8);
     for (k, shift) in QUADRANT_SHIFT.into_iter().enumerate() {
         let score = lone_ones_8x8(simd, &levels.luma8[k]);
-        if score >= super::tune::tune(2, 4) as u8 {
+        if score >= QUADRANT_SCORE {
             mask |= QUADRANT << shift;
             total = total.saturating_add(score);
         } else {
@@ -179,7 +179,7 @@ pub(super) fn luma8<S: Simd>(
             planes[rows..rows + 8].iter_mut().for_each(|row| row[columns..columns + 8].fill(0));
         }
     }
-    if total < super::tune::tune(3, 6) as u8 {
+    if total < LUMA_SCORE {
         mask = 0;
     }
     levels.luma_mask = mask;
@@ -213,7 +213,7 @@ pub(super) fn luma16<S: Simd>(
     let mut mask = quantise_ac(simd, &mut planes, quantiser) as u16;
     if mask != 0 {
         let total = lone_ones_ac(simd, &planes).into_iter().fold(0_u8, u8::saturating_add);
-        if total < super::tune::tune(3, 6) as u8 {
+        if total < LUMA_SCORE {
             mask = 0;
             keep_lanes(&mut planes, 0);
         }
@@ -262,7 +262,7 @@ pub(super) fn chroma<S: Simd>(
     let mut mask = quantise_ac(simd, &mut planes, quantiser) as u8;
     if mask != 0 {
         let total = lone_ones_ac(simd, &planes).into_iter().fold(0_u8, u8::saturating_add);
-        if total < super::tune::tune(4, 7) as u8 {
+        if total < CHROMA_SCORE {
             mask = 0;
         }
     }
@@ -288,16 +288,22 @@ pub(super) fn chroma<S: Simd>(
     if mask != 0 { 2 } else { 1 }
 }
 
-/// Whether luma's residual would be coded as nothing.
+/// Whether luma's residual would be coded as nothing, or nothing of it is worth coding unless `is_strict`.
 #[simd]
-pub(super) fn is_all_zero<S: Simd>(simd: S, source: &Luma, prediction: &Luma, quantiser: &Quantiser) -> bool {
+pub(super) fn is_all_zero<S: Simd>(
+    simd: S,
+    source: &Luma,
+    prediction: &Luma,
+    quantiser: &Quantiser,
+    is_strict: bool,
+) -> bool {
     let mut planes: Planes<16> = [[0; 16]; 16];
     residual_luma(simd, source, prediction, &mut planes);
     forward(simd, &mut planes);
     if is_zero(simd, &planes, quantiser) {
         return true;
     }
-    if super::tune::tune(17, 1) == 0 {
+    if is_strict {
         return false;
     }
     quantise(simd, &mut planes, quantiser);

@@ -246,7 +246,7 @@ impl SliceJob<'_> {
                 luma: self.plan.source.luma(x, source_row),
                 chroma: self.plan.source.chroma(x, source_row),
                 qp: self.coder.qp,
-                lambda: (u32::from(LAMBDA[usize::from(self.coder.qp)]) * super::tune::tune(0, 64) as u32).div_ceil(64),
+                lambda: u32::from(LAMBDA[usize::from(self.coder.qp)]),
                 around: self.around(x, y, &left),
             };
             left.corner = here.around.above[15];

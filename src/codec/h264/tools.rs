@@ -61,24 +61,29 @@ pub(super) struct Tools {
     pub(super) partitions: bool,
     /// Steps of the search for whole samples.
     pub(super) search_steps: usize,
-    /// Rounds of the search for half and for quarter samples.
-    pub(super) fraction_steps: usize,
+    /// Half samples tried around the best whole one, and quarter samples around the best of these: 4 or 8.
+    pub(super) fractions: [usize; 2],
+    /// Skip only what would be coded as nothing, not what isn't worth its bits.
+    pub(super) strict_skip: bool,
 }
 
 impl Tools {
     /// The tools of a preset in a profile.
     pub(super) const fn of(preset: Preset, profile: Profile) -> Self {
-        let transform_8x8 = matches!(profile, Profile::High);
+        let balanced = Self {
+            transform_8x8: matches!(profile, Profile::High),
+            small_intra_in_p: true,
+            partitions: true,
+            search_steps: 16,
+            fractions: [8, 8],
+            strict_skip: false,
+        };
         match preset {
             Preset::Fast => {
-                Self { transform_8x8, small_intra_in_p: false, partitions: false, search_steps: 8, fraction_steps: 1 }
+                Self { small_intra_in_p: false, partitions: false, search_steps: 8, fractions: [4, 4], ..balanced }
             }
-            Preset::Balanced => {
-                Self { transform_8x8, small_intra_in_p: true, partitions: true, search_steps: 16, fraction_steps: 1 }
-            }
-            Preset::Best => {
-                Self { transform_8x8, small_intra_in_p: true, partitions: true, search_steps: 32, fraction_steps: 2 }
-            }
+            Preset::Balanced => balanced,
+            Preset::Best => Self { search_steps: 32, strict_skip: true, ..balanced },
         }
     }
 }
