@@ -138,7 +138,7 @@ impl Goal {
                 let margin = if scale > self.scale { up_margin } else { 1.0 };
                 self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin <= share
             })
-            .or_else(|| scales().last())
+            .or_else(|| scales().next_back())
             .unwrap_or(Scale::FULL);
         let least = self.predicted(SHED_QUALITY, plan.scale, false);
         plan.frame_divisor = ((least / share).ceil() as u32).clamp(1, MAX_DIVISOR);
