@@ -33,6 +33,8 @@ pub struct H264Config {
     pub recovery: bool,
     /// Start anew with a keyframe when the content changes altogether.
     pub scene_cut: bool,
+    /// Quantise flat macroblocks finer and busy ones coarser, as eyes and SSIM have it. PSNR would rather have all alike.
+    pub adaptive_quantisation: bool,
     /// Make the picture anew column by column over so many frames, for receivers that join or lose packets without feedback;
     /// none leaves it to keyframes.
     pub intra_refresh_frames: Option<u32>,
@@ -49,6 +51,7 @@ impl Default for H264Config {
             frame_rate: None,
             recovery: false,
             scene_cut: true,
+            adaptive_quantisation: false,
             intra_refresh_frames: None,
         }
     }

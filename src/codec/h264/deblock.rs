@@ -14,6 +14,9 @@ use crate::kernel::h264::deblock::{Edge, Offsets, deblock_chroma, deblock_luma};
 const LEFT_COLUMN: u16 = 0x1111;
 const TOP_ROW: u16 = 0x000F;
 
+/// The filter's thresholds are the standard's, as the slice header says.
+const OFFSETS: Offsets = Offsets { alpha: 0, beta: 0 };
+
 /// Strength between two blocks that aren't intra.
 #[inline(always)]
 fn strength(is_coded: bool, p: Cell, q: Cell) -> u8 {
@@ -29,7 +32,6 @@ pub(super) fn filter_row<S: Simd>(
     columns: usize,
     traces: &[Trace],
     field: &Field,
-    offsets: Offsets,
     chroma_offset: i8,
 ) {
     let (before, rest) = traces.split_at(y * columns);
@@ -43,10 +45,10 @@ pub(super) fn filter_row<S: Simd>(
         }
         let (vertical, horizontal) = edges.luma();
         let at = band.luma_at(x, y);
-        deblock_luma(simd, band.luma, at, band.stride, &vertical, &horizontal, offsets);
+        deblock_luma(simd, band.luma, at, band.stride, &vertical, &horizontal, OFFSETS);
         let (vertical, horizontal) = edges.chroma(chroma_offset);
         let at = band.chroma_at(x, y);
-        deblock_chroma(simd, band.chroma, at, band.stride, &vertical, &horizontal, offsets);
+        deblock_chroma(simd, band.chroma, at, band.stride, &vertical, &horizontal, OFFSETS);
     }
 }
 

@@ -260,6 +260,7 @@ impl H264Encoder {
             if follows { displacements(self.level, &self.source, &mut self.changed) } else { Default::default() };
         let plan = FramePlan {
             follows,
+            adapts_qp: self.config.adaptive_quantisation,
             displacements,
             source: &self.source,
             reference: choice.map(|choice| &*choice.picture),

@@ -41,8 +41,8 @@ impl Canvas {
     #[inline(always)]
     fn neighbours<const N: usize, const COUNT: usize>(&self, x: usize, y: usize, has_right: bool) -> [u8; COUNT] {
         let mut out = [0; COUNT];
-        for k in 0..N {
-            out[k] = self.0[y + N - k][X + x - 1];
+        for (k, left) in out[..N].iter_mut().enumerate() {
+            *left = self.0[y + N - k][X + x - 1];
         }
         let above = &self.0[y][X + x - 1..X + x + 2 * N];
         out[N..3 * N + 1].copy_from_slice(above);
@@ -217,7 +217,7 @@ pub(super) fn code_8x8<S: Simd>(
         mask: 0,
         cost: 0,
     };
-    for quadrant in 0..4 {
+    for (quadrant, shift) in QUADRANT_SHIFT.into_iter().enumerate() {
         let (x, y) = (quadrant & 1, quadrant >> 1);
         let has_right = match quadrant {
             0 => here.has_above(),
@@ -241,7 +241,7 @@ pub(super) fn code_8x8<S: Simd>(
         let mut coefficients = residual_8x8(simd, &source, &prediction);
         forward_8x8(simd, &mut coefficients);
         let made = if quantise_8x8(simd, &coefficients, quantiser, &mut levels.luma8[quadrant]) {
-            small.mask |= QUADRANT << QUADRANT_SHIFT[quadrant];
+            small.mask |= QUADRANT << shift;
             let mut scaled = dequantise_8x8(simd, &levels.luma8[quadrant], quantiser);
             inverse_8x8(simd, &mut scaled);
             add_8x8(simd, &prediction, &scaled)

@@ -1,6 +1,7 @@
 //! H.264 (ITU-T H.264): streams that play everywhere.
 #![allow(dead_code, reason = "grows stage by stage")]
 
+mod adapt;
 mod bits;
 mod block;
 mod budget;

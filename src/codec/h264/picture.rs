@@ -66,7 +66,7 @@ impl Plane {
     }
 
     /// The rows of each range, without borders above and below, to be written at the same time.
-    fn bands<'a>(&'a mut self, ranges: impl Iterator<Item = Range<usize>>) -> impl Iterator<Item = &'a mut [u8]> {
+    fn bands(&mut self, ranges: impl Iterator<Item = Range<usize>>) -> impl Iterator<Item = &mut [u8]> {
         let stride = self.stride;
         let mut rest = &mut self.samples[self.border_rows * stride..];
         ranges.map(move |range| {

@@ -5,8 +5,10 @@ use std::ops::Range;
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 
+use super::adapt::qp_offset;
 use super::block::{Around, DC_MODE, Here, Made, NO_MODE, Trace};
 use super::budget::{Content, Steering};
+use super::config::MAX_QP;
 use super::deblock::filter_row;
 use super::displacement::DISPLACEMENTS;
 use super::header::SliceHeader;
@@ -21,11 +23,10 @@ use super::source::{Size, Source};
 use super::tables::LAMBDA;
 use super::tools::Tools;
 use crate::kernel::Vectorise;
-use crate::kernel::h264::array;
 use crate::kernel::h264::copy::{load_chroma, load_luma, store_chroma, store_luma};
-use crate::kernel::h264::deblock::Offsets;
 use crate::kernel::h264::interpolate::HalfSamples;
 use crate::kernel::h264::quantiser::Quantisers;
+use crate::kernel::h264::{Luma, array};
 
 /// What a frame's slices share.
 pub(super) struct FramePlan<'a> {
@@ -42,6 +43,8 @@ pub(super) struct FramePlan<'a> {
     pub(super) refresh: Option<Refresh>,
     /// Bits the frame aims for, if any, with what its slices hold together; the header has the least quantiser parameter then.
     pub(super) target: Option<Target>,
+    /// Whether macroblocks' quantiser parameters follow how busy they are.
+    pub(super) adapts_qp: bool,
     /// Whether what is predicted from is the frame before, so that what hasn't changed since needs no second look.
     pub(super) follows: bool,
     /// Where parts of a screen came from.
@@ -220,7 +223,6 @@ impl Vectorise for SliceJob<'_> {
                 self.plan.source.size.columns,
                 &self.coder.traces,
                 &self.coder.field,
-                Offsets { alpha: 0, beta: 0 },
                 self.plan.chroma_qp_offset,
             );
         }
@@ -239,22 +241,33 @@ impl SliceJob<'_> {
             if self.is_settled(x, y) && self.skip_settled(simd, x, y, &mut left) {
                 continue;
             }
+            let luma = self.plan.source.luma(x, source_row);
+            let qp = self.macroblock_qp(simd, &luma);
             let here = Here {
                 x,
                 y,
                 columns,
-                luma: self.plan.source.luma(x, source_row),
+                luma,
                 chroma: self.plan.source.chroma(x, source_row),
-                qp: self.coder.qp,
-                lambda: u32::from(LAMBDA[usize::from(self.coder.qp)]),
+                qp,
+                lambda: u32::from(LAMBDA[usize::from(qp)]),
                 around: self.around(x, y, &left),
             };
             left.corner = here.around.above[15];
             left.chroma_corner = [here.around.chroma_above[14], here.around.chroma_above[15]];
             let made = self.macroblock(simd, &here);
-            self.coder.settling.push(if self.plan.is_least { UNSETTLED } else { here.qp.max(1) });
+            self.coder.settling.push(if self.plan.is_least { UNSETTLED } else { self.coder.qp.max(1) });
             self.keep(simd, [x, y], here.qp, &made, &mut left);
         }
+    }
+
+    /// The quantiser parameter of a macroblock: its row's, moved by how busy it is where that is asked for.
+    #[inline(always)]
+    fn macroblock_qp<S: Simd>(&self, simd: S, luma: &Luma) -> u8 {
+        if !self.plan.adapts_qp {
+            return self.coder.qp;
+        }
+        (i32::from(self.coder.qp) + qp_offset(simd, luma)).clamp(0, i32::from(MAX_QP)) as u8
     }
 
     /// Whether a macroblock is what it was, and was coded no worse than it would be now.
