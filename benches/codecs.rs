@@ -1,12 +1,13 @@
-//! Both codecs on 1080p frames of the bundled clip, on one thread and on all.
+//! All codecs on 1080p frames of the bundled clip, on one thread and on all.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on should stop")]
 
 mod common;
 
+use auralink::codec::h264::{FrameOrder, H264Config, H264Encoder, Preset};
 use auralink::codec::jpeg::{JpegConfig, JpegEncoder};
 use auralink::codec::lossless::{LosslessConfig, LosslessDecoder, LosslessEncoder};
-use auralink::{Limits, PixelFormat, kernel};
+use auralink::{FrameBuf, Limits, PixelFormat, kernel};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const WIDTH: u32 = 1920;
@@ -79,5 +80,38 @@ fn lossless(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = common::criterion(); targets = jpeg, lossless }
+/// A film as H.264, frame after frame, forth and back.
+fn h264(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("h264");
+    group.throughput(Throughput::Elements(u64::from(WIDTH * HEIGHT)));
+    let motion = common::clip::film(PixelFormat::I420, WIDTH, HEIGHT, 8);
+    let screen = common::made::screen(WIDTH, HEIGHT, 8);
+    let call = common::made::call(&motion[0], WIDTH, HEIGHT, 8);
+    let mut case = |name: String, film: &[FrameBuf], config: H264Config, threads| {
+        let pool = common::pool(threads);
+        let mut encoder = H264Encoder::new(kernel::detect(), config).unwrap();
+        let mut out = Vec::new();
+        let mut frames = film.iter().chain(film.iter().rev()).cycle();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let order = FrameOrder::at(27);
+                frames.next().map(|frame| encoder.encode(&frame.as_frame(), &order, &pool, &mut out).unwrap())
+            });
+        });
+    };
+    for (content, film) in [("motion", &motion), ("screen", &screen), ("call", &call)] {
+        for preset in Preset::ALL {
+            case(format!("{content}_{preset}/1_slices"), film, H264Config { preset, ..H264Config::default() }, 1);
+        }
+    }
+    for slices in [2, 4] {
+        let config = H264Config { slices, ..H264Config::default() };
+        case(format!("motion_balanced/{slices}_slices_1_threads"), &motion, config, 1);
+        case(format!("motion_balanced/{slices}_slices_{slices}_threads"), &motion, config, slices);
+    }
+    group.finish();
+}
+
+criterion_group! { name = benches; config = common::criterion(); targets = jpeg, lossless, h264 }
 criterion_main!(benches);

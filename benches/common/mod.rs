@@ -10,6 +10,7 @@ use criterion::Criterion;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub(crate) mod clip;
+pub(crate) mod made;
 
 /// Criterion with short runs, and flamegraphs with `-- --profile-time 5`.
 pub(crate) fn criterion() -> Criterion {

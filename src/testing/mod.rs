@@ -7,6 +7,8 @@
 #![allow(clippy::panic, clippy::expect_used, reason = "a panic is how a fuzz body tells what it found")]
 
 mod decoding;
+mod h264;
+mod h264_stages;
 mod operations;
 mod pictures;
 mod round_trip;
@@ -18,6 +20,8 @@ use std::sync::{Arc, OnceLock};
 use rayon::ThreadPool;
 
 pub use decoding::{frame_construction, image_decode, lossless_decode, y4m};
+pub use h264::{Show, h264_shown, h264_stream};
+pub use h264_stages::{Stage, Stages};
 pub use operations::session_operations;
 pub use pictures::{Content, picture};
 pub use round_trip::{jpeg_round_trip, lossless_round_trip};
@@ -37,6 +41,7 @@ pub const BODIES: &[Body] = &[
     ("image_decode", image_decode),
     ("jpeg_round_trip", jpeg_round_trip),
     ("lossless_round_trip", lossless_round_trip),
+    ("h264_stream", h264_stream),
     ("session_operations", session_operations),
     #[cfg(feature = "server")]
     ("wire_to_plan", wire_to_plan),
