@@ -83,8 +83,13 @@ fn convert_chunk<S: Simd, const BYTES: usize, const BLUE_FIRST: bool>(
     cr: &mut [u8; CHUNK],
 ) {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    if let Some(avx512) = simd.level().as_avx512() {
-        return super::color_avx512::convert(avx512, pixels, BYTES, BLUE_FIRST, luma, cb, cr);
+    {
+        if let Some(avx512) = simd.level().as_avx512() {
+            return super::color_avx512::convert(avx512, pixels, BYTES, BLUE_FIRST, luma, cb, cr);
+        }
+        if let Some(avx2) = simd.level().as_avx2() {
+            return super::color_avx2::convert(avx2, pixels, BYTES, BLUE_FIRST, luma, cb, cr);
+        }
     }
     let _ = simd;
     let pixels = &pixels[..BYTES * CHUNK];
@@ -107,9 +112,15 @@ pub fn halve_both<S: Simd>(simd: S, rows: [&[u8]; 2], out: &mut [u8]) {
     let pairs = rows[0].as_chunks::<{ 2 * HALVED }>().0.iter().zip(rows[1].as_chunks::<{ 2 * HALVED }>().0);
     for (out, (above, below)) in out.as_chunks_mut::<HALVED>().0.iter_mut().zip(pairs) {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        if let Some(avx512) = simd.level().as_avx512() {
-            super::color_avx512::halve_both(avx512, above, below, out);
-            continue;
+        {
+            if let Some(avx512) = simd.level().as_avx512() {
+                super::color_avx512::halve_both(avx512, above, below, out);
+                continue;
+            }
+            if let Some(avx2) = simd.level().as_avx2() {
+                super::color_avx2::halve_both(avx2, above, below, out);
+                continue;
+            }
         }
         for (i, out) in out.iter_mut().enumerate() {
             let sum = [above[2 * i], above[2 * i + 1], below[2 * i], below[2 * i + 1]]

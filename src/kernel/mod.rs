@@ -11,6 +11,8 @@ mod block_avx512;
 pub(crate) mod checksum;
 pub mod color;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod color_avx2;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod color_avx512;
 pub mod convert;
 pub mod dct;
