@@ -52,7 +52,14 @@ fn djpeg_and_ffmpeg_read_every_format_and_subsampling_at_sizes_up_to_67() {
         for format in PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16) {
             for (i, subsampling) in SUBSAMPLINGS.into_iter().enumerate() {
                 let restart_rows = i as u16;
-                let config = JpegConfig { quality: 93, subsampling, restart_rows, optimise: i == 1, reconstruct: true };
+                let config = JpegConfig {
+                    quality: 93,
+                    subsampling,
+                    restart_rows,
+                    optimise: i == 1,
+                    reconstruct: true,
+                    ..JpegConfig::default()
+                };
                 let buffer = soft_frame(format, width, height, ColorSpace::JFIF);
                 let (mut encoder, mut file) = (JpegEncoder::new(kernel::detect()), Vec::new());
                 encoder.encode(&buffer.as_frame(), &config, &pool(1), &mut file).unwrap();
@@ -145,8 +152,14 @@ fn files_are_those_of_libjpeg_turbo() {
             for (i, quality) in [1, 30, 75, 96, 100].into_iter().enumerate() {
                 for subsampling in SUBSAMPLINGS {
                     let restart_rows = (i % 3) as u16;
-                    let config =
-                        JpegConfig { quality, subsampling, optimise: i % 2 == 1, restart_rows, reconstruct: false };
+                    let config = JpegConfig {
+                        quality,
+                        subsampling,
+                        optimise: i % 2 == 1,
+                        restart_rows,
+                        reconstruct: false,
+                        ..JpegConfig::default()
+                    };
                     let busy = busy_data(format.frame_bytes(width, height), 77);
                     assert_is_turbos("busy", format, width, height, &busy, &config);
                     let soft = soft_frame(format, width, height, ColorSpace::JFIF);

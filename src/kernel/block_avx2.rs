@@ -127,10 +127,9 @@ kernel! {
 }
 
 kernel! {
-    /// Quantises one block whose coefficients lie in natural order.
+    /// Quantises one block whose coefficients lie in zigzag order; gives the mask of what isn't zero.
     #[inline]
-    fn quantise(token: Avx2, natural: &[i16; 64], quantiser: &Quantiser, out: &mut [i16; 64]) -> u64 {
-        let zigzag: [i16; 64] = std::array::from_fn(|k| natural[ZIGZAG[k] as usize]);
+    pub(super) fn quantise(token: Avx2, zigzag: &[i16; 64], quantiser: &Quantiser, out: &mut [i16; 64]) -> u64 {
         let words = |from: &[u16; 64], part: usize| -> __m256i { u16x16::from_slice(token, &from[16 * part..][..16]).into() };
         let mut mask = 0;
         for half in 0..2 {
@@ -150,6 +149,24 @@ kernel! {
 }
 
 kernel! {
+    /// Transforms two of the blocks, to natural order.
+    #[inline]
+    fn transformed(token: Avx2, rows: [&[u8]; 8], two: usize) -> [[i16; 64]; 2] {
+        let rows = rows.map(|row| _mm256_cvtepu8_epi16(u8x16::from_slice(token, &row[16 * two..][..16]).into()));
+        let lines = pass(token, transpose(token, rows), true);
+        let lines = pass(token, transpose(token, lines), false);
+        let mut natural = [[0_i16; 64]; 2];
+        for (v, line) in lines.into_iter().enumerate() {
+            let line: i16x16<Avx2> = line.simd_into(token);
+            let (left, right) = line.as_slice().split_at(8);
+            natural[0][8 * v..][..8].copy_from_slice(left);
+            natural[1][8 * v..][..8].copy_from_slice(right);
+        }
+        natural
+    }
+}
+
+kernel! {
     #[inline]
     pub(super) fn transform(
         token: Avx2,
@@ -159,18 +176,20 @@ kernel! {
         masks: &mut [u64; BLOCKS],
     ) {
         for two in 0..BLOCKS / 2 {
-            let rows = rows.map(|row| _mm256_cvtepu8_epi16(u8x16::from_slice(token, &row[16 * two..][..16]).into()));
-            let lines = pass(token, transpose(token, rows), true);
-            let lines = pass(token, transpose(token, lines), false);
-            let mut natural = [[0_i16; 64]; 2];
-            for (v, line) in lines.into_iter().enumerate() {
-                let line: i16x16<Avx2> = line.simd_into(token);
-                let (left, right) = line.as_slice().split_at(8);
-                natural[0][8 * v..][..8].copy_from_slice(left);
-                natural[1][8 * v..][..8].copy_from_slice(right);
+            for (b, natural) in transformed(token, rows, two).iter().enumerate() {
+                let zigzag: [i16; 64] = std::array::from_fn(|k| natural[ZIGZAG[k] as usize]);
+                masks[2 * two + b] = quantise(token, &zigzag, quantiser, &mut coefficients[2 * two + b]);
             }
-            for (b, natural) in natural.iter().enumerate() {
-                masks[2 * two + b] = quantise(token, natural, quantiser, &mut coefficients[2 * two + b]);
+        }
+    }
+}
+
+kernel! {
+    #[inline]
+    pub(super) fn forward(token: Avx2, rows: [&[u8]; 8], coefficients: &mut [[i16; 64]; BLOCKS]) {
+        for two in 0..BLOCKS / 2 {
+            for (b, natural) in transformed(token, rows, two).iter().enumerate() {
+                coefficients[2 * two + b] = std::array::from_fn(|k| natural[ZIGZAG[k] as usize]);
             }
         }
     }

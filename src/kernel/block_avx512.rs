@@ -136,6 +136,36 @@ kernel! {
 }
 
 kernel! {
+    /// Transforms four blocks: the top four rows of each, and the bottom four.
+    #[inline]
+    fn transformed(token: Avx512, rows: [&[u8]; 8]) -> [[__m512i; 4]; 2] {
+        let rows = rows.map(|row| _mm512_cvtepu8_epi16(u8x32::from_slice(token, row).into()));
+        let lines = pass(token, transpose(token, rows), true);
+        let c = pass(token, transpose(token, lines), false);
+        [gathered(token, c[0], c[1], c[2], c[3]), gathered(token, c[4], c[5], c[6], c[7])]
+    }
+}
+
+kernel! {
+    #[inline]
+    fn words(token: Avx512, from: &[u16; 64], half: usize) -> __m512i {
+        u16x32::from_slice(token, &from[32 * half..][..32]).into()
+    }
+}
+
+kernel! {
+    /// Quantises half a block in zigzag order; gives the mask of what isn't zero.
+    #[inline]
+    fn quantise_half(token: Avx512, zigzag: __m512i, quantiser: &Quantiser, half: usize, out: &mut [i16; 64]) -> u64 {
+        let divisors = [&quantiser.half, &quantiser.reciprocal, &quantiser.shift].map(|from| words(token, from, half));
+        let (values, mask) = quantised(token, zigzag, divisors[0], divisors[1], divisors[2]);
+        let values: i16x32<Avx512> = values.simd_into(token);
+        values.store_slice(&mut out[32 * half..][..32]);
+        u64::from(mask) << (32 * half)
+    }
+}
+
+kernel! {
     #[inline]
     pub(super) fn transform(
         token: Avx512,
@@ -144,21 +174,33 @@ kernel! {
         coefficients: &mut [[i16; 64]; BLOCKS],
         masks: &mut [u64; BLOCKS],
     ) {
-        let rows = rows.map(|row| _mm512_cvtepu8_epi16(u8x32::from_slice(token, row).into()));
-        let lines = pass(token, transpose(token, rows), true);
-        let c = pass(token, transpose(token, lines), false);
-        let top = gathered(token, c[0], c[1], c[2], c[3]);
-        let bottom = gathered(token, c[4], c[5], c[6], c[7]);
-        let words = |from: &[u16; 64], half: usize| -> __m512i { u16x32::from_slice(token, &from[32 * half..][..32]).into() };
+        let [top, bottom] = transformed(token, rows);
+        for b in 0..BLOCKS {
+            let zigzag = |half| _mm512_permutex2var_epi16(top[b], words(token, &ZIGZAG_WORDS, half), bottom[b]);
+            let low = quantise_half(token, zigzag(0), quantiser, 0, &mut coefficients[b]);
+            masks[b] = low | quantise_half(token, zigzag(1), quantiser, 1, &mut coefficients[b]);
+        }
+    }
+}
+
+kernel! {
+    #[inline]
+    pub(super) fn forward(token: Avx512, rows: [&[u8]; 8], coefficients: &mut [[i16; 64]; BLOCKS]) {
+        let [top, bottom] = transformed(token, rows);
         for b in 0..BLOCKS {
             for half in 0..2 {
-                let zigzag = _mm512_permutex2var_epi16(top[b], words(&ZIGZAG_WORDS, half), bottom[b]);
-                let divisors = (words(&quantiser.half, half), words(&quantiser.reciprocal, half), words(&quantiser.shift, half));
-                let (values, mask) = quantised(token, zigzag, divisors.0, divisors.1, divisors.2);
-                let values: i16x32<Avx512> = values.simd_into(token);
-                values.store_slice(&mut coefficients[b][32 * half..][..32]);
-                masks[b] = if half == 0 { u64::from(mask) } else { masks[b] | u64::from(mask) << 32 };
+                let zigzag: i16x32<Avx512> =
+                    _mm512_permutex2var_epi16(top[b], words(token, &ZIGZAG_WORDS, half), bottom[b]).simd_into(token);
+                zigzag.store_slice(&mut coefficients[b][32 * half..][..32]);
             }
         }
+    }
+}
+
+kernel! {
+    #[inline]
+    pub(super) fn quantise(token: Avx512, coefficients: &[i16; 64], quantiser: &Quantiser, out: &mut [i16; 64]) -> u64 {
+        let half = |half: usize| i16x32::from_slice(token, &coefficients[32 * half..][..32]).into();
+        quantise_half(token, half(0), quantiser, 0, out) | quantise_half(token, half(1), quantiser, 1, out)
     }
 }

@@ -22,6 +22,8 @@ pub struct Quantiser {
     pub(crate) shift: [u16; 64],
     /// 2^(16 - shift), for processors that have no shift of their own for each lane.
     pub(crate) shift_up: [u16; 64],
+    /// The divisors: eight steps.
+    pub(crate) divisor: [i16; 64],
     /// The steps themselves, 1..=255, as the file carries them.
     pub(crate) steps: [u8; 64],
 }
@@ -37,6 +39,7 @@ impl Quantiser {
             reciprocal: std::array::from_fn(|k| (1_u32 << (16 + shift[k])).div_ceil(divisor[k]) as u16),
             shift: shift.map(|s| s as u16),
             shift_up: shift.map(|s| 1 << (16 - s)),
+            divisor: divisor.map(|d| d as i16),
             steps,
         }
     }
@@ -54,6 +57,12 @@ impl Quantiser {
         for (value, &at) in zigzag.iter_mut().zip(&ZIGZAG) {
             *value = natural[usize::from(at)];
         }
+        self.quantise_zigzag(&zigzag, out);
+    }
+
+    /// Coefficients in zigzag order (eight times their size) to quantised ones.
+    #[inline(always)]
+    pub fn quantise_zigzag(&self, zigzag: &[i32; 64], out: &mut [i16; 64]) {
         for k in 0..64 {
             let sum = zigzag[k].unsigned_abs() + u32::from(self.half[k]);
             let magnitude = ((sum * u32::from(self.reciprocal[k])) >> (16 + self.shift[k])) as i32;

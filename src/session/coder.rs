@@ -171,6 +171,9 @@ impl Coder {
             optimise: order.optimise,
             restart_rows: if pixels < BAND_PIXELS { 0 } else { BAND_MCU_ROWS },
             reconstruct: order.measure,
+            measure: false,
+            train: false,
+            abbreviate: false,
         };
         let stats = match order.max_bytes {
             Some(max_bytes) => self.jpeg.encode_within(frame, &config, max_bytes, &self.pool, out)?,

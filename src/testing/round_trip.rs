@@ -25,6 +25,9 @@ fn try_jpeg(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         optimise: input.arbitrary()?,
         restart_rows: input.int_in_range(0..=3)?,
         reconstruct: input.arbitrary()?,
+        measure: input.arbitrary()?,
+        train: input.arbitrary()?,
+        abbreviate: false,
     };
     let max_bytes = input.int_in_range(0..=8_000)?;
     let source = arbitrary_picture(input, &PixelFormat::ALL)?;

@@ -1,5 +1,7 @@
 //! Pictures to code, and how far two pictures are apart.
 
+#![allow(dead_code, reason = "no test needs all of it")]
+
 use auralink::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use auralink::{ColorSpace, Frame, FrameBuf, Matrix, PixelFormat, Range, kernel};
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -10,7 +10,7 @@ use super::coder::{Coder, Counter};
 use super::huffman::{Codes, Histogram};
 use super::layout::Layout;
 use super::reconstruct::BandPicture;
-use super::scan::{Picture, Scanner};
+use super::scan::{Kept, LumaError, Picture, Scanner};
 use crate::kernel::{Level, Simd, Vectorise, vectorise};
 
 /// Bands for each thread: more than one, as some are richer in detail than others.
@@ -20,9 +20,22 @@ const BANDS_PER_THREAD: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pass<'a> {
     /// Their symbols are counted.
-    Count,
-    /// They are coded, and decoded again where `reconstruct` says so.
-    Code { codes: &'a Codes, reconstruct: bool },
+    Count(From),
+    /// They are coded, and decoded again where `reconstruct` says so; a sample of their symbols is counted where `learn` does.
+    Code { from: From, codes: &'a Codes, reconstruct: bool, learn: bool },
+    /// Their coefficients are kept as the transform gives them.
+    Keep,
+    /// Of what was kept, the symbols of one group in so many are counted.
+    Sample { every: usize },
+}
+
+/// Where the blocks come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// The frame.
+    Frame,
+    /// What was kept of it.
+    Kept,
 }
 
 /// One band's working memory and results.
@@ -30,6 +43,7 @@ pub(super) enum Pass<'a> {
 pub(super) struct Band {
     scanner: Scanner,
     writer: BitWriter,
+    kept: Kept,
     pub(super) histogram: Histogram,
     pub(super) bytes: Vec<u8>,
     pub(super) seen: BandPicture,
@@ -40,10 +54,18 @@ impl Default for Band {
         Self {
             scanner: Scanner::default(),
             writer: BitWriter::default(),
+            kept: Kept::default(),
             histogram: Histogram::EMPTY,
             bytes: Vec::new(),
             seen: BandPicture::default(),
         }
+    }
+}
+
+impl Band {
+    /// What the last coding took from luma, where the picture was measured.
+    pub(super) fn error(&self) -> LumaError {
+        self.scanner.error
     }
 }
 
@@ -60,20 +82,36 @@ impl Vectorise for BandWork<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { band, picture, intervals, pass } = self;
-        let Band { scanner, writer, histogram, bytes, seen } = band;
+        let Band { scanner, writer, kept, histogram, bytes, seen } = band;
+        let rows = picture.layout.rows_of(intervals.clone());
         match pass {
-            Pass::Count => {
+            Pass::Count(from) => {
                 *histogram = Histogram::EMPTY;
-                scanner.scan(simd, picture, intervals, &mut Counter { histogram }, None);
+                let mut counter = Counter { histogram };
+                match from {
+                    From::Frame => scanner.scan(simd, picture, intervals, &mut counter, None),
+                    From::Kept => scanner.scan_kept(simd, picture, intervals, kept, &mut counter, None),
+                }
             }
-            Pass::Code { codes, reconstruct } => {
-                let layout = picture.layout;
+            Pass::Code { from, codes, reconstruct, learn } => {
                 let seen = reconstruct.then(|| {
-                    let end = (intervals.end * layout.interval_rows).min(layout.mcus_high);
-                    seen.prepare(layout, intervals.start * layout.interval_rows, end);
+                    seen.prepare(picture.layout, rows.start, rows.end);
                     seen
                 });
-                scanner.scan(simd, picture, intervals, &mut Coder { codes, writer, out: bytes }, seen);
+                let histogram = learn.then(|| {
+                    *histogram = Histogram::EMPTY;
+                    histogram
+                });
+                let mut coder = Coder { codes, writer, out: bytes, histogram };
+                match from {
+                    From::Frame => scanner.scan(simd, picture, intervals, &mut coder, seen),
+                    From::Kept => scanner.scan_kept(simd, picture, intervals, kept, &mut coder, seen),
+                }
+            }
+            Pass::Keep => scanner.keep(simd, picture, rows, kept),
+            Pass::Sample { every } => {
+                *histogram = Histogram::EMPTY;
+                scanner.sample(simd, picture, rows, kept, every, &mut Counter { histogram });
             }
         }
     }

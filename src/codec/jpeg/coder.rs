@@ -1,7 +1,7 @@
 //! Symbols written as Huffman codes, or counted.
 
 use super::bits::BitWriter;
-use super::huffman::{Codes, Histogram, entry};
+use super::huffman::{Codes, Histogram};
 use super::marker::write_restart;
 use super::scan::Sink;
 use crate::kernel::symbols::SymbolList;
@@ -12,11 +12,16 @@ pub(super) struct Coder<'a> {
     pub(super) codes: &'a Codes,
     pub(super) writer: &'a mut BitWriter,
     pub(super) out: &'a mut Vec<u8>,
+    /// Where the symbols of the sample are counted, if anywhere.
+    pub(super) histogram: Option<&'a mut Histogram>,
 }
 
 impl Sink for Coder<'_> {
     #[inline(always)]
-    fn take(&mut self, symbols: &mut SymbolList) {
+    fn take(&mut self, symbols: &mut SymbolList, is_sample: bool) {
+        if is_sample && let Some(histogram) = self.histogram.as_deref_mut() {
+            histogram.count(symbols);
+        }
         let mut bits = self.writer.cursor();
         for (rows, values) in symbols.pairs() {
             // Two symbols a turn: half the writes.
@@ -43,12 +48,8 @@ pub(super) struct Counter<'a> {
 
 impl Sink for Counter<'_> {
     #[inline(always)]
-    fn take(&mut self, symbols: &mut SymbolList) {
-        for (rows, values) in symbols.pairs() {
-            for (&row, &value) in rows.iter().zip(values) {
-                self.histogram.0[entry(row, value)] += 1;
-            }
-        }
+    fn take(&mut self, symbols: &mut SymbolList, _is_sample: bool) {
+        self.histogram.count(symbols);
     }
 
     fn end_interval(&mut self, _interval: usize, _is_last: bool) {}

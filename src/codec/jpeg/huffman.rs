@@ -1,7 +1,7 @@
 //! Huffman codes: tables for coding, and the best table for given symbol counts.
 
 use super::tables::{HuffmanSpec, SpecPair};
-use crate::kernel::symbols::{DC_ROW, END_ROW, ROWS};
+use crate::kernel::symbols::{DC_ROW, END_ROW, ROWS, SymbolList};
 
 /// The symbol that ends a block.
 const END_OF_BLOCK: u8 = 0x00;
@@ -107,50 +107,133 @@ pub(super) struct Histogram(pub(super) [u32; ENTRIES]);
 impl Histogram {
     pub(super) const EMPTY: Self = Self([0; ENTRIES]);
 
+    /// Counts the symbols of a list.
+    #[inline(always)]
+    pub(super) fn count(&mut self, symbols: &mut SymbolList) {
+        for (rows, values) in symbols.pairs() {
+            for (&row, &value) in rows.iter().zip(values) {
+                self.0[entry(row, value)] += 1;
+            }
+        }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
     }
 
+    /// Halves all counts.
+    pub(super) fn fade(&mut self) {
+        self.0.iter_mut().for_each(|count| *count /= 2);
+    }
+
+    /// Bits that these symbols take with their magnitudes.
+    pub(super) fn bits(&self, codes: &Codes) -> u64 {
+        self.0.iter().zip(&codes.0).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
+    }
+
     /// The tables for luma and chroma that code these symbols in the fewest bits.
     pub(super) fn best_tables(&self) -> [SpecPair; 2] {
+        self.counts().map(|counts| counts.map(|counts| best_table(&counts)))
+    }
+
+    /// The same with a code for every symbol that a picture may need: for pictures like this one.
+    pub(super) fn complete_tables(&self) -> [SpecPair; 2] {
+        self.counts().map(|[dc, ac]| {
+            let is_dc = |symbol: usize| symbol <= 11;
+            let is_ac = |symbol: usize| matches!(symbol % 16, 1..=10) || matches!(symbol, 0x00 | 0xF0);
+            [best_table(&complete(&dc, is_dc)), best_table(&complete(&ac, is_ac))]
+        })
+    }
+
+    /// Counts of the symbols of luma and chroma, DC and AC.
+    fn counts(&self) -> [[[u64; 256]; 2]; 2] {
         std::array::from_fn(|kind| {
             let counts = &self.0[kind * KIND_ENTRIES..][..KIND_ENTRIES];
             // Both signs of a size share a symbol.
             let count = |row: u8, size: usize| {
                 let row = &counts[usize::from(row) * ROW_CLASSES..][..ROW_CLASSES];
-                row[size] + row[size | 16]
+                u64::from(row[size]) + u64::from(row[size | 16])
             };
-            let dc: [u32; 16] = std::array::from_fn(|size| count(DC_ROW, size));
-            let mut ac: [u32; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8 + 1, symbol % 16));
+            let dc = std::array::from_fn(|size| if size < 16 { count(DC_ROW, size) } else { 0 });
+            let mut ac: [u64; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8 + 1, symbol % 16));
             ac[usize::from(END_OF_BLOCK)] = count(END_ROW, 0);
-            [best_table(&dc), best_table(&ac)]
+            [dc, ac]
         })
     }
+}
+
+/// A symbol that wasn't seen counts as this part of one that was seen once.
+const UNSEEN: u64 = 64;
+
+/// Counts with none of zero where a symbol may come.
+fn complete(counts: &[u64; 256], may_come: impl Fn(usize) -> bool) -> [u64; 256] {
+    std::array::from_fn(|symbol| counts[symbol] * UNSEEN + u64::from(may_come(symbol)))
 }
 
 /// Symbols a table may have, and the reserved one.
 const NODES: usize = 257;
 
 /// The best table for symbol counts, no code over 16 bits and none of all ones (ITU-T T.81 K.2).
-fn best_table(counts: &[u32]) -> HuffmanSpec {
+fn best_table(counts: &[u64; 256]) -> HuffmanSpec {
     let mut lengths = [0_usize; NODES];
     let mut weights = [0_u64; NODES];
     for (weight, &count) in weights.iter_mut().zip(counts) {
-        *weight = u64::from(count);
+        *weight = count;
     }
     // One more symbol than there are, of the least count: it gets the code of all ones, which files must not use.
     weights[NODES - 1] = 1;
     // Symbols under one node form a chain that begins where the node stands.
     let mut next = [None; NODES];
-    while let Some(first) = rarest(&weights, NODES)
-        && let Some(second) = rarest(&weights, first)
+    let mut open = OpenNodes::new(&weights);
+    while let Some((first, first_weight)) = open.take_rarest()
+        && let Some((second, second_weight)) = open.take_rarest()
     {
-        weights[first] += std::mem::take(&mut weights[second]);
+        open.insert(first, first_weight + second_weight);
         let end = deepen(first, &next, &mut lengths);
         deepen(second, &next, &mut lengths);
         next[end] = Some(second);
     }
     spec_of_lengths(&lengths)
+}
+
+/// Nodes that have no parent yet, the rarest last; of equal ones that with the highest number.
+struct OpenNodes {
+    /// Weight, and below it the number.
+    keys: [u64; NODES],
+    len: usize,
+}
+
+/// Bits of a node's number.
+const NUMBER_BITS: u32 = 9;
+
+impl OpenNodes {
+    fn new(weights: &[u64; NODES]) -> Self {
+        let mut nodes = Self { keys: [0; NODES], len: 0 };
+        for (node, &weight) in weights.iter().enumerate().filter(|&(_, &weight)| weight > 0) {
+            nodes.keys[nodes.len] = Self::key(node, weight);
+            nodes.len += 1;
+        }
+        nodes.keys[..nodes.len].sort_unstable_by(|a, b| b.cmp(a));
+        nodes
+    }
+
+    const fn key(node: usize, weight: u64) -> u64 {
+        weight << NUMBER_BITS | (NODES - 1 - node) as u64
+    }
+
+    fn take_rarest(&mut self) -> Option<(usize, u64)> {
+        self.len = self.len.checked_sub(1)?;
+        let key = self.keys[self.len];
+        Some((NODES - 1 - (key & ((1 << NUMBER_BITS) - 1)) as usize, key >> NUMBER_BITS))
+    }
+
+    fn insert(&mut self, node: usize, weight: u64) {
+        let key = Self::key(node, weight);
+        let at = self.keys[..self.len].partition_point(|&known| known > key);
+        self.keys.copy_within(at..self.len, at + 1);
+        self.keys[at] = key;
+        self.len += 1;
+    }
 }
 
 /// Adds a bit to each code of a chain, and says where the chain ends.
@@ -165,11 +248,6 @@ fn deepen(start: usize, next: &[Option<usize>; NODES], lengths: &mut [usize; NOD
     }
 }
 
-/// The node of least weight that isn't `except`, the last of several; none where all weights are zero.
-fn rarest(weights: &[u64; NODES], except: usize) -> Option<usize> {
-    (0..NODES).rev().filter(|&node| weights[node] > 0 && node != except).min_by_key(|&node| weights[node])
-}
-
 /// Shortens codes to 16 bits, drops the reserved one and lists symbols by length.
 fn spec_of_lengths(lengths: &[usize; NODES]) -> HuffmanSpec {
     let mut per_length = [0_usize; NODES];
@@ -177,6 +255,7 @@ fn spec_of_lengths(lengths: &[usize; NODES]) -> HuffmanSpec {
         per_length[length] += 1;
     }
     per_length[0] = 0;
+    let symbols = by_length(lengths, &per_length);
     // Two codes that are too long make room by moving under the prefix of a shorter one (K.3).
     for length in (17..NODES).rev() {
         while per_length[length] > 0 {
@@ -190,12 +269,21 @@ fn spec_of_lengths(lengths: &[usize; NODES]) -> HuffmanSpec {
     if let Some(last) = (1..=16).rev().find(|&length| per_length[length] > 0) {
         per_length[last] -= 1;
     }
-    let mut spec = HuffmanSpec { counts: std::array::from_fn(|i| per_length[i + 1] as u8), symbols: [0; 256] };
-    let by_length = (1..NODES).flat_map(|length| (0..NODES - 1).filter(move |&symbol| lengths[symbol] == length));
-    for (slot, symbol) in spec.symbols.iter_mut().zip(by_length) {
-        *slot = symbol as u8;
+    HuffmanSpec { counts: std::array::from_fn(|i| per_length[i + 1] as u8), symbols }
+}
+
+/// Symbols that have a code, by its length and their value.
+fn by_length(lengths: &[usize; NODES], per_length: &[usize; NODES]) -> [u8; 256] {
+    let mut starts = [0; NODES];
+    for length in 1..NODES {
+        starts[length] = starts[length - 1] + per_length[length - 1];
     }
-    spec
+    let mut symbols = [0; 256];
+    for (symbol, &length) in lengths[..NODES - 1].iter().enumerate().filter(|&(_, &length)| length > 0) {
+        symbols[starts[length] % 256] = symbol as u8;
+        starts[length] += 1;
+    }
+    symbols
 }
 
 #[cfg(test)]
@@ -224,17 +312,17 @@ mod tests {
 
     #[test]
     fn best_tables_are_prefix_free_within_sixteen_bits_and_beat_the_standard_ones() {
-        let mut fibonacci = [0_u32; 256];
+        let mut fibonacci = [0_u64; 256];
         let (mut a, mut b) = (1, 1);
         for count in &mut fibonacci[..40] {
             *count = a;
             (a, b) = (b, a + b);
         }
-        let mut geometric = [0_u32; 256];
+        let mut geometric = [0_u64; 256];
         for (symbol, count) in geometric.iter_mut().enumerate() {
             *count = if matches!(symbol % 16, 1..=10) { 1_000_000 >> (symbol % 16 * 2 + symbol / 32) } else { 0 };
         }
-        for counts in [fibonacci, geometric, [7; 256], std::array::from_fn(|symbol| u32::from(symbol == 5)), [0; 256]] {
+        for counts in [fibonacci, geometric, [7; 256], std::array::from_fn(|symbol| u64::from(symbol == 5)), [0; 256]] {
             let spec = best_table(&counts);
             assert!(kraft(&spec) < 1 << 16, "{spec:?}");
             assert_eq!(spec.symbols().len(), counts.iter().filter(|&&count| count > 0).count());
@@ -243,9 +331,12 @@ mod tests {
         for value in (-1023..=1023_i16).filter(|&value| value != 0) {
             histogram.0[entry(1 + (value & 15) as u8, value)] += 1_000_000 >> (value.unsigned_abs().ilog2() * 2);
         }
-        let bits = |codes: &Codes| -> u64 {
-            histogram.0.iter().zip(&codes.0).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
-        };
-        assert!(bits(&Codes::new(&histogram.best_tables())) <= bits(&Codes::new(&standard())));
+        let bits = |specs: &[SpecPair; 2]| histogram.bits(&Codes::new(specs));
+        let (best, complete) = (bits(&histogram.best_tables()), bits(&histogram.complete_tables()));
+        assert!(best <= complete && complete <= bits(&standard()), "{best} {complete}");
+        for ([dc, ac], [all_dc, all_ac]) in histogram.complete_tables().iter().zip(&standard()) {
+            assert!(kraft(dc) < 1 << 16 && kraft(ac) < 1 << 16);
+            assert_eq!((dc.symbols().len(), ac.symbols().len()), (all_dc.symbols().len(), all_ac.symbols().len()));
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! The geometry of a file: components, MCUs and restart intervals (ITU-T T.81 A.1, A.2).
 
+use std::ops::Range;
+
+use super::scan::GROUP_MCUS;
 use super::{JpegConfig, Subsampling};
 use crate::frame::{Frame, PixelFormat};
 
@@ -77,6 +80,26 @@ impl Layout {
     /// One component for grey, three otherwise.
     pub(super) fn components(&self) -> &[Component] {
         &self.components[..self.count]
+    }
+
+    /// Kinds of components, which have tables of their own: luma, and chroma where there is any.
+    pub(super) const fn kinds(&self) -> usize {
+        if self.count > 1 { 2 } else { 1 }
+    }
+
+    /// Luma blocks of an MCU.
+    pub(super) const fn luma_blocks(&self) -> usize {
+        self.components[0].horizontal * self.components[0].vertical
+    }
+
+    /// Groups of MCUs side by side.
+    pub(super) const fn groups_wide(&self) -> usize {
+        self.mcus_wide.div_ceil(GROUP_MCUS)
+    }
+
+    /// MCU rows of some restart intervals.
+    pub(super) fn rows_of(&self, intervals: Range<usize>) -> Range<usize> {
+        intervals.start * self.interval_rows..(intervals.end * self.interval_rows).min(self.mcus_high)
     }
 
     /// MCUs of a restart interval, 0 where the scan is one interval.

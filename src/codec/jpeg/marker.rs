@@ -3,14 +3,14 @@
 use super::layout::Layout;
 use super::tables::{HuffmanSpec, SpecPair};
 
-const SOI: u8 = 0xD8;
+pub(super) const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const APP0: u8 = 0xE0;
-const DQT: u8 = 0xDB;
+pub(super) const DQT: u8 = 0xDB;
 const SOF0: u8 = 0xC0;
-const DHT: u8 = 0xC4;
+pub(super) const DHT: u8 = 0xC4;
 const DRI: u8 = 0xDD;
-const SOS: u8 = 0xDA;
+pub(super) const SOS: u8 = 0xDA;
 const RST0: u8 = 0xD0;
 
 /// Appends a marker and its segment; the length counts itself.
@@ -23,19 +23,36 @@ fn segment(out: &mut Vec<u8>, marker: u8, parts: &[&[u8]]) {
     }
 }
 
-/// Everything before the scan's data.
-pub(super) fn write_headers(layout: &Layout, steps: &[&[u8; 64]; 2], specs: &[SpecPair; 2], out: &mut Vec<u8>) {
-    let kinds = layout.components().len().min(2);
+/// The tables that a file carries, or that its decoder has already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileTables {
+    /// Quantiser steps of luma and chroma.
+    pub(super) steps: [[u8; 64]; 2],
+    /// Huffman tables of luma and chroma.
+    pub(super) specs: [SpecPair; 2],
+    /// How many of each pair there are: one for grey.
+    pub(super) kinds: usize,
+}
+
+/// Everything before the scan's data; of `tables` those that aren't `known`.
+pub(super) fn write_headers(layout: &Layout, tables: &FileTables, known: Option<&FileTables>, out: &mut Vec<u8>) {
+    let known = |kind: usize| known.filter(|known| kind < known.kinds);
     out.extend([0xFF, SOI]);
     // Version 1.01, square pixels, no thumbnail.
     segment(out, APP0, &[b"JFIF\0", &[1, 1, 0, 0, 1, 0, 1, 0, 0]]);
-    for (id, steps) in (0..).zip(steps).take(kinds) {
-        segment(out, DQT, &[&[id], *steps]);
+    for (kind, steps) in tables.steps.iter().enumerate().take(tables.kinds) {
+        if known(kind).is_none_or(|known| known.steps[kind] != *steps) {
+            segment(out, DQT, &[&[kind as u8], &steps[..]]);
+        }
     }
     write_frame_header(layout, out);
-    for (id, [dc, ac]) in (0..).zip(specs).take(kinds) {
-        write_huffman(id, dc, out);
-        write_huffman(0x10 | id, ac, out);
+    for (kind, [dc, ac]) in tables.specs.iter().enumerate().take(tables.kinds) {
+        if known(kind).is_none_or(|known| known.specs[kind][0] != *dc) {
+            write_huffman(kind as u8, dc, out);
+        }
+        if known(kind).is_none_or(|known| known.specs[kind][1] != *ac) {
+            write_huffman(0x10 | kind as u8, ac, out);
+        }
     }
     if layout.restart_mcus() > 0 {
         segment(out, DRI, &[&layout.restart_mcus().to_be_bytes()]);

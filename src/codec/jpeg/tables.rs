@@ -19,13 +19,81 @@ const CHROMA_STEPS: [u8; 64] = {
     steps
 };
 
-/// The quantisation tables of luma and chroma at a quality of 1..=100, in zigzag order. Steps stay within a byte, which is
-/// what baseline decoders read.
-pub(super) fn steps(quality: u8) -> [[u8; 64]; 2] {
-    let quality = u32::from(quality.clamp(1, 100));
-    let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-    [LUMA_STEPS, CHROMA_STEPS]
-        .map(|table| table.map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as u8))
+/// How large the steps of a file's tables are, in parts of a percent of those of Annex K. Tables are written into the file,
+/// so that any coarseness between two qualities is as good as a whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Coarseness(pub(super) u32);
+
+impl Coarseness {
+    /// Parts of a percent.
+    pub(super) const PARTS: u32 = 64;
+    /// Of quality 1: no file is smaller.
+    pub(super) const MOST: Self = Self::of_quality(1);
+
+    /// Of a quality of 1..=100, on the scale that libjpeg made common.
+    pub(super) const fn of_quality(quality: u8) -> Self {
+        let quality = match quality {
+            0 => 1,
+            101.. => 100,
+            _ => quality as u32,
+        };
+        Self(Self::PARTS * if quality < 50 { 5000 / quality } else { 200 - 2 * quality })
+    }
+
+    /// As a number whose logarithm makes sense: a percent is added.
+    pub(super) const fn shifted(self) -> u64 {
+        (self.0 + Self::PARTS) as u64
+    }
+
+    /// Coarse enough for files to be a third smaller or so.
+    pub(super) const fn much_coarser(self) -> Self {
+        Self(self.0 * 2 + Self::PARTS)
+    }
+
+    /// The next that is worth a try: with other tables, and half a percent coarser at least.
+    pub(super) fn coarser(self) -> Self {
+        let steps = self.steps();
+        let mut next = Self(self.0 + self.0 / 256 + 1);
+        while next < Self::MOST && next.steps() == steps {
+            next.0 += 1 + next.0 / 1024;
+        }
+        next.min(Self::MOST)
+    }
+
+    /// The quality whose coarseness is the nearest, the higher of two.
+    pub(super) fn nearest_quality(self) -> u8 {
+        (1..=100).rev().min_by_key(|&quality| Self::of_quality(quality).0.abs_diff(self.0)).unwrap_or(1)
+    }
+
+    /// Those of the two qualities around it: the finer, and how much coarser the other is, 0 where there is none.
+    fn span(self) -> (u32, u32) {
+        let coarser = (1..=100).rev().map(|quality| Self::of_quality(quality).0).find(|&coarser| coarser > self.0);
+        let finer = (1..=100).map(|quality| Self::of_quality(quality).0).find(|&finer| finer <= self.0).unwrap_or(0);
+        (finer, coarser.unwrap_or(finer) - finer)
+    }
+
+    /// The coarseness that a place of the tables has. Where steps are small the high frequencies go ahead between two
+    /// qualities, so that not all change together and bytes grow evenly.
+    fn at(self, place: usize, (finer, span): (u32, u32)) -> u32 {
+        if finer >= Self::of_quality(50).0 {
+            return self.0;
+        }
+        let behind = span * (63 - place as u32) / 64;
+        finer + (2 * (self.0 - finer)).saturating_sub(behind).min(span)
+    }
+
+    /// The quantisation tables of luma and chroma in zigzag order. Steps stay within a byte, which is what baseline decoders
+    /// read.
+    pub(super) fn steps(self) -> [[u8; 64]; 2] {
+        let span = self.span();
+        [LUMA_STEPS, CHROMA_STEPS].map(|table| std::array::from_fn(|place| scaled(table[place], self.at(place, span))))
+    }
+}
+
+/// A step made so many parts of a percent.
+fn scaled(step: u8, coarseness: u32) -> u8 {
+    let whole = 100 * Coarseness::PARTS;
+    ((u32::from(step) * coarseness + whole / 2) / whole).clamp(1, 255) as u8
 }
 
 /// A Huffman table as a file carries it: the number of codes of each length from 1 to 16 bits, and symbols by length.
@@ -97,11 +165,35 @@ mod tests {
 
     #[test]
     fn qualities_scale_as_libjpeg_does() {
+        let steps = |quality| Coarseness::of_quality(quality).steps();
         assert_eq!(steps(50), [LUMA_STEPS, CHROMA_STEPS]);
         assert_eq!(steps(100), [[1; 64]; 2]);
         assert_eq!(steps(75)[0][..4], [8, 6, 6, 7]);
         assert!(steps(1).as_flattened().iter().all(|&step| step == 255));
         assert_eq!(steps(0), steps(1));
+    }
+
+    #[test]
+    fn coarseness_knows_its_quality() {
+        for quality in 1..=100 {
+            let exact = Coarseness::of_quality(quality);
+            assert_eq!(exact.nearest_quality(), quality);
+            assert_eq!(Coarseness(exact.0 + 1).nearest_quality(), quality);
+        }
+        assert_eq!(Coarseness::MOST.nearest_quality(), 1);
+    }
+
+    #[test]
+    fn steps_grow_with_coarseness_a_few_at_a_time() {
+        let mut before = Coarseness(0).steps();
+        for coarseness in 1..=Coarseness::MOST.0 {
+            let steps = Coarseness(coarseness).steps();
+            let pairs = || before.as_flattened().iter().zip(steps.as_flattened());
+            assert!(pairs().all(|(before, after)| before <= after), "{coarseness}");
+            let is_fine = coarseness <= Coarseness::of_quality(50).0;
+            assert!(!is_fine || pairs().filter(|(before, after)| before < after).count() <= 8, "{coarseness}");
+            before = steps;
+        }
     }
 
     #[test]
