@@ -40,9 +40,11 @@ pub struct Order {
     pub target_bytes: Option<usize>,
     /// JPEG and H.264: bytes that are never exceeded.
     pub max_bytes: Option<usize>,
-    /// Lossless: predict from the frame before where that is smaller.
+    /// Take from the frames before what makes packets smaller: lossless predicts from them, JPEG trains its Huffman tables on
+    /// them.
     pub temporal: bool,
-    /// The packet must stand alone.
+    /// The packet must stand alone. Without it lossless packets need the frame before, and JPEG leaves out the tables that
+    /// were sent ([`JpegConfig::abbreviate`]).
     pub keyframe: bool,
     /// Measure PSNR and SSIM of luma.
     pub measure: bool,
@@ -172,8 +174,8 @@ impl Coder {
             restart_rows: if pixels < BAND_PIXELS { 0 } else { BAND_MCU_ROWS },
             reconstruct: order.measure,
             measure: false,
-            train: false,
-            abbreviate: false,
+            train: order.temporal,
+            abbreviate: order.temporal && !order.keyframe,
         };
         let stats = match order.max_bytes {
             Some(max_bytes) => self.jpeg.encode_within(frame, &config, max_bytes, &self.pool, out)?,
@@ -182,7 +184,7 @@ impl Coder {
         Ok(Coded {
             bytes: stats.bytes,
             quality: stats.quality,
-            keyframe: true,
+            keyframe: stats.is_whole,
             h264: None,
             measured: None,
             times: Default::default(),

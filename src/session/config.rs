@@ -41,6 +41,9 @@ pub struct SessionConfig {
     pub h264: H264Config,
     /// Constant bit rate of H.264 packets, kbit/s, over [`BITRATE_BUFFER_MS`]; a declared network may take it lower.
     pub bitrate_kbps: Option<f64>,
+    /// JPEG packets leave out the tables that were sent before ([`Completer`](crate::codec::jpeg::Completer) gives them back):
+    /// smaller, and no longer standing alone but where [`PacketInfo::keyframe`](crate::PacketInfo::keyframe) says so.
+    pub abbreviate: bool,
 }
 
 /// What a session's constant bit rate evens out over, milliseconds.
@@ -65,6 +68,7 @@ impl SessionConfig {
             subsampling: Subsampling::default(),
             h264: H264Config { recovery: true, ..H264Config::default() },
             bitrate_kbps: None,
+            abbreviate: false,
         }
     }
 

@@ -238,6 +238,10 @@ impl Session {
             keyframe: self.keyframe_wanted,
         };
         let mut plan = goal.plan(self.config.network.as_ref());
+        // JPEG stands alone unless it was agreed that its tables are sent once.
+        if self.config.codec == Codec::Jpeg {
+            plan.keyframe = self.keyframe_wanted || !self.config.abbreviate;
+        }
         if let Some(bitrate) = &self.bitrate {
             bitrate.bind(&mut plan, self.config.fps, now);
         }

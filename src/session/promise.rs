@@ -146,6 +146,7 @@ impl Kept {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         (order.quality, order.target_bytes, order.max_bytes) = (quality, None, None);
+        // What the packet before brought is thrown away with it.
         order.keyframe = true;
         out.clear();
         self.coded = coder.code(frame, order, out)?;
