@@ -80,7 +80,8 @@ impl<'a> Encoder<'a> {
             subsampling: args.subsampling(),
             optimise: args.optimise,
             temporal: true,
-            keyframe: false,
+            // Each picture of an MJPEG file is to stand alone.
+            keyframe: codec == Codec::Jpeg,
             h264: args.h264.config(rate),
             // JPEG makes what a decoder sees only where it is measured.
             measure: args.measure || args.stats.is_some() || (args.recon.is_some() && codec == Codec::Jpeg),
