@@ -144,6 +144,7 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
                 network: network.map_or(Some(None), |network| network.map(Some))?,
                 measure_quality: open.measure_quality,
                 subsampling: subsampling?,
+                abbreviate: open.abbreviated,
                 codec: codec?,
                 format,
                 h264,
