@@ -66,8 +66,14 @@ fn a_warm_session_does_not_allocate() {
     let mut faults = Vec::new();
     for (format, width, height) in small.into_iter().chain(large) {
         for codec in Codec::ALL {
-            for measure_quality in [false, true] {
-                let config = SessionConfig { measure_quality, ..SessionConfig::new(codec, format, width, height) };
+            // Unlimited, measured, and within a budget that takes a search.
+            for (measure_quality, target_reduction) in [(false, None), (true, None), (false, Some(0.95))] {
+                let config = SessionConfig {
+                    measure_quality,
+                    target_reduction,
+                    abbreviate: measure_quality,
+                    ..SessionConfig::new(codec, format, width, height)
+                };
                 let count = allocations(config);
                 if count > 0 {
                     faults.push(format!("{codec} of {format} {width}x{height}, measured {measure_quality}: {count}"));

@@ -18,7 +18,8 @@ fn frame(width: u32, height: u32, t: u32) -> FrameBuf {
     let mut data = Vec::new();
     for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
         let [r, g, b] = soft(f64::from(x + 3 * t), f64::from(y));
-        let rough = if (x + 5 * t) / 40 % 3 == 0 { f64::from(noise[(y * width + x) as usize] % 24) } else { 0.0 };
+        let rough =
+            if ((x + 5 * t) / 40).is_multiple_of(3) { f64::from(noise[(y * width + x) as usize] % 24) } else { 0.0 };
         data.extend([r, g, b].map(|value| (value + rough).clamp(0.0, 255.0) as u8));
     }
     FrameBuf::new(PixelFormat::Rgb8, width, height, data).unwrap()

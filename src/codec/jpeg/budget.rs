@@ -275,7 +275,7 @@ fn log2(value: u64) -> i64 {
     let mut mantissa = (u128::from(value.max(1)) << 31 >> whole) as u64;
     let mut log = i64::from(whole);
     for _ in 0..LOG_BITS {
-        let square = mantissa * mantissa >> 31;
+        let square = (mantissa * mantissa) >> 31;
         let bit = square >> 32;
         log = log << 1 | bit as i64;
         mantissa = square >> bit;
