@@ -23,20 +23,29 @@ pub trait Encoder: Send {
 /// Makes an encoder for one thread to own.
 pub type Make = Box<dyn Fn() -> Result<Box<dyn Encoder>>>;
 
-/// All encoders, with their names.
-pub fn all(quality: u8) -> Vec<(String, Make)> {
+/// The JPEG encoders at 4:2:0, with their names.
+pub fn jpegs(quality: u8) -> Vec<(String, Make)> {
     let mut all: Vec<(String, Make)> = Vec::new();
     let mut add = |name: &str, make: Make| all.push((name.to_owned(), make));
     let ours = JpegConfig { quality, ..JpegConfig::default() };
-    add("**auralink JPEG** 4:2:0", Box::new(move || Ok(Box::new(OurJpeg::new(ours)?))));
+    add("**auralink**", Box::new(move || Ok(Box::new(OurJpeg::new(ours)?))));
     #[cfg(feature = "turbojpeg")]
-    add("libjpeg-turbo 4:2:0", Box::new(move || Ok(Box::new(Turbo::new(quality)?))));
-    add("jpeg-encoder 4:2:0 (SIMD)", Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, out: Vec::new() }))));
-    add("image JPEG", Box::new(move || Ok(Box::new(ImageJpeg(quality, Vec::new())))));
+    add("libjpeg-turbo", Box::new(move || Ok(Box::new(Turbo::new(quality)?))));
+    add("jpeg-encoder (SIMD)", Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, out: Vec::new() }))));
     let optimised = JpegConfig { optimise: true, ..ours };
-    add("**auralink JPEG** 4:2:0, optimised tables", Box::new(move || Ok(Box::new(OurJpeg::new(optimised)?))));
+    add("**auralink**, optimised", Box::new(move || Ok(Box::new(OurJpeg::new(optimised)?))));
     #[cfg(feature = "turbojpeg")]
-    add("libjpeg-turbo 4:2:0, optimised tables", Box::new(move || Ok(Box::new(Turbo::new(quality)?.optimised()?))));
+    add("libjpeg-turbo, optimised", Box::new(move || Ok(Box::new(Turbo::new(quality)?.optimised()?))));
+    let trained = JpegConfig { train: true, ..ours };
+    add("**auralink**, trained", Box::new(move || Ok(Box::new(OurJpeg::new(trained)?))));
+    all
+}
+
+/// All encoders, with their names.
+pub fn all(quality: u8) -> Vec<(String, Make)> {
+    let mut all = jpegs(quality);
+    let mut add = |name: &str, make: Make| all.push((name.to_owned(), make));
+    add("image JPEG", Box::new(move || Ok(Box::new(ImageJpeg(quality, Vec::new())))));
     add("**auralink lossless**", Box::new(|| Ok(Box::new(OurLossless::new()?))));
     add("PNG (image, fast)", Box::new(|| Ok(Box::new(Png(Vec::new())))));
     add("QOI", Box::new(|| Ok(Box::new(Qoi(Vec::new())))));

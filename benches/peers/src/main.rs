@@ -5,11 +5,22 @@
 //! ```
 //!
 //! Without pictures it takes the bundled clip, and the Kodak set where the development data lies beside the repository.
+//!
+//! ```sh
+//! cargo run --release -- --matrix [--rounds 5] [--best] [--charts FOLDER]
+//! ```
+//!
+//! compares the JPEG encoders alone: at four qualities, on photographs, video frames and screens. `--best` takes the best round
+//! of each instead of the median, on a machine that others use.
 
+mod charts;
+mod contents;
 mod encoders;
+mod matrix;
 mod pictures;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use auralink::{FrameBuf, Limits, images, kernel, quality};
@@ -31,17 +42,25 @@ struct Row {
 
 fn main() -> Result<()> {
     let (mut rounds, mut quality, mut paths) = (15_usize, 75_usize, Vec::new());
+    let (mut is_matrix, mut is_best, mut charts) = (false, false, None::<PathBuf>);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        let mut text = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         let mut number = || -> Result<usize> {
-            let text = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
+            let text = text()?;
             text.parse().map_err(|_| format!("{argument}: {text} is not a number").into())
         };
         match argument.as_str() {
             "--rounds" => rounds = number()?.max(1),
+            "--matrix" => is_matrix = true,
+            "--best" => is_best = true,
+            "--charts" => charts = Some(text()?.into()),
             "--quality" => quality = number()?.clamp(1, 100),
             _ => paths.push(argument.into()),
         }
+    }
+    if is_matrix {
+        return matrix::run(rounds, if is_best { best } else { median }, charts.as_deref());
     }
     let pictures = pictures::load(&paths)?;
     let mut rows = Vec::new();
@@ -121,6 +140,10 @@ fn speed(make: &Make, pictures: &[Picture], threads: usize) -> Result<f64> {
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+fn best(values: &mut [f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
 }
 
 fn print(rows: &mut [Row], pictures: &[Picture], rounds: usize, quality: usize) {

@@ -59,6 +59,29 @@ fn read(path: &Path) -> Result<Vec<FrameBuf>> {
     }
 }
 
+/// Binary PPMs one after another, as ffmpeg pipes them.
+pub fn read_ppms(mut data: &[u8]) -> Result<Vec<Picture>> {
+    let mut pictures = Vec::new();
+    while !data.is_empty() {
+        // Three lines: P6, the size, 255.
+        let ends: Vec<usize> =
+            data.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).take(3).collect();
+        let [first, second, third] = ends[..] else { return Err("a PPM is cut off".into()) };
+        let (width, height) =
+            std::str::from_utf8(&data[first + 1..second])?.split_once(' ').ok_or("a PPM has no size")?;
+        let (width, height): (u32, u32) = (width.parse()?, height.parse()?);
+        let bytes = PixelFormat::Rgb8.frame_bytes(width, height);
+        let pixels = data.get(third + 1..third + 1 + bytes).ok_or("a PPM is cut off")?;
+        pictures.push(Picture {
+            frame: FrameBuf::new(PixelFormat::Rgb8, width, height, pixels.to_vec())?,
+            width,
+            height,
+        });
+        data = &data[third + 1 + bytes..];
+    }
+    Ok(pictures)
+}
+
 fn spaced<T: Clone>(all: &[T]) -> Vec<T> {
     all.iter().step_by(all.len().div_ceil(FILM_FRAMES).max(1)).cloned().collect()
 }
