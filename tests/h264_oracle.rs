@@ -47,7 +47,11 @@ fn faults_are_seen() {
     let faults: [fn(&mut Vec<Unit>); 5] = [
         |units| units[2].picture.planes[0][777] ^= 1,
         |units| *units[3].picture.planes[2].last_mut().unwrap() ^= 1,
-        |units| drop(units.pop().map(|last| units[0].bytes.extend(last.bytes))),
+        |units| {
+            if let Some(last) = units.pop() {
+                units[0].bytes.extend(last.bytes);
+            }
+        },
         |units| drop(units.remove(1)),
         |units| units[1].bytes[40] ^= 8,
     ];

@@ -89,6 +89,7 @@ fn arbitrary_config(input: &mut Unstructured<'_>) -> arbitrary::Result<H264Confi
         frame_rate: *input.choose(&[None, Some((25, 1)), Some((60_000, 1001))])?,
         recovery: input.arbitrary()?,
         scene_cut: input.arbitrary()?,
+        adaptive_quantisation: input.arbitrary()?,
         intra_refresh_frames: if input.arbitrary()? { Some(input.int_in_range(2..=12)?) } else { None },
     })
 }

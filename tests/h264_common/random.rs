@@ -13,20 +13,23 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
 }
 
 pub(crate) fn config() -> impl Strategy<Value = H264Config> {
-    let tools = (select(Profile::ALL.to_vec()), select(Preset::ALL.to_vec()), 1..=8_usize, any::<bool>());
+    let tools = (select(Profile::ALL.to_vec()), select(Preset::ALL.to_vec()), 1..=8_usize, any::<[bool; 2]>());
     let stream = (any::<bool>(), any::<bool>(), prop::option::of(2..=20_u32), prop::option::of(1..=60_u32));
-    (tools, stream).prop_map(|((profile, preset, slices, has_lengths), (recovery, scene_cut, refresh, fps))| {
-        H264Config {
-            profile,
-            preset,
-            slices,
-            framing: if has_lengths { Framing::LengthPrefixed } else { Framing::AnnexB },
-            frame_rate: fps.map(|fps| (fps, 1)),
-            recovery,
-            scene_cut,
-            intra_refresh_frames: refresh,
-        }
-    })
+    (tools, stream).prop_map(
+        |((profile, preset, slices, [has_lengths, adaptive_quantisation]), (recovery, scene_cut, refresh, fps))| {
+            H264Config {
+                profile,
+                preset,
+                slices,
+                framing: if has_lengths { Framing::LengthPrefixed } else { Framing::AnnexB },
+                frame_rate: fps.map(|fps| (fps, 1)),
+                recovery,
+                scene_cut,
+                adaptive_quantisation,
+                intra_refresh_frames: refresh,
+            }
+        },
+    )
 }
 
 fn scene() -> impl Strategy<Value = Scene> {
