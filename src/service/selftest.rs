@@ -3,7 +3,7 @@
 use rayon::ThreadPool;
 
 use crate::codec::Codec;
-use crate::codec::h264::{H264Config, Preset};
+use crate::codec::h264::H264Config;
 use crate::codec::lossless::LosslessDecoder;
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Level;
@@ -51,10 +51,10 @@ fn jpeg_hash(coder: &mut Coder, frame: &Frame<'_>) -> crate::Result<u64> {
 /// The first packet of an encoder that was made for it.
 fn h264_packet(coder: &mut Coder, frame: &Frame<'_>) -> crate::Result<Vec<u8>> {
     let mut packet = Vec::new();
-    // Another preset opens another encoder, so the second is always new, and numbers its keyframes from the start.
-    for preset in [Preset::Fast, Preset::Balanced] {
+    // Other slices open another encoder, so the second is always new, and numbers its keyframes from the start.
+    for slices in [2, 1] {
         packet.clear();
-        let h264 = H264Config { preset, ..H264Config::default() };
+        let h264 = H264Config { slices, ..H264Config::default() };
         coder.code(frame, &Order { h264, ..Order::still(Codec::H264) }, &mut packet)?;
     }
     Ok(packet)

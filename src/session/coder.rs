@@ -32,7 +32,8 @@ pub struct Order {
     pub subsampling: Subsampling,
     /// JPEG Huffman tables made for this frame.
     pub optimise: bool,
-    /// What the H.264 encoder is opened with; a change opens another, which begins with a keyframe.
+    /// What the H.264 encoder is opened with; a change opens another, which begins with a keyframe. The preset alone may change
+    /// from frame to frame.
     pub h264: H264Config,
     /// Quantiser parameter of H.264, 0..=51, instead of the one that `quality` stands for.
     pub qp: Option<u8>,
@@ -205,11 +206,14 @@ impl Coder {
     }
 
     fn code_h264(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
-        let encoder = match self.h264.take().filter(|encoder| *encoder.config() == order.h264) {
+        let preset = order.h264.preset;
+        let serves = |opened: &H264Config| H264Config { preset, ..*opened } == order.h264;
+        let encoder = match self.h264.take().filter(|encoder| serves(encoder.config())) {
             Some(encoder) => encoder,
             None => Box::new(H264Encoder::new(self.level, order.h264)?),
         };
         let encoder = self.h264.insert(encoder);
+        encoder.set_preset(preset);
         let frame_order = FrameOrder {
             qp: order.qp.unwrap_or_else(|| qp_of_quality(order.quality)),
             target_bytes: order.target_bytes,

@@ -108,6 +108,8 @@ pub struct H264Stats {
     pub keyframe: bool,
     /// Number of the frame in its stream, to acknowledge it or report it lost by.
     pub id: u64,
+    /// The preset it was coded with.
+    pub preset: Preset,
     /// Mean quantiser parameter.
     pub qp: f32,
     /// Share of macroblocks that were skipped, 0..=1.

@@ -16,7 +16,7 @@ use super::picture::Picture;
 use super::references::{Choice, LONG_TERM_SLOTS, References};
 use super::slice::{FramePlan, Refresh, SliceCoder, SliceJob, SliceStats, Target};
 use super::source::{Size, Source};
-use super::tools::Tools;
+use super::tools::{Preset, Tools};
 use crate::error::{Error, Result};
 use crate::frame::{ColorSpace, Frame, PixelFormat};
 use crate::kernel::h264::quantiser::Quantisers;
@@ -99,9 +99,14 @@ impl H264Encoder {
         })
     }
 
-    /// What it was opened with.
+    /// What it was opened with, and its preset of now.
     pub fn config(&self) -> &H264Config {
         &self.config
+    }
+
+    /// Takes another preset from the next frame on. Decoders needn't be told, so the stream goes on without a keyframe.
+    pub fn set_preset(&mut self, preset: Preset) {
+        self.config.preset = preset;
     }
 
     /// Codes `frame` and appends its access unit to `out`: a keyframe with its parameter sets where asked for, at the start,
@@ -320,6 +325,7 @@ impl H264Encoder {
             bytes: 0,
             keyframe: is_keyframe,
             id: self.frames,
+            preset: self.config.preset,
             qp: sum(|stats| stats.qp_sum) / macroblocks,
             skipped: sum(|stats| u64::from(stats.skipped)) / macroblocks,
             intra: sum(|stats| u64::from(stats.intra)) / macroblocks,
