@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// The same engine with a clock, from any origin. The engine reads it only to tell how long stages took, and to notice
-    /// frames that took longer than their session allows; without one it has no notion of time but the caller's arguments.
+    /// frames that took longer than their session allows or came near its deadline; without one it has no notion of time but the caller's arguments.
     pub fn with_clock(mut self, clock: fn() -> Duration) -> Self {
         self.clock = clock;
         self

@@ -22,6 +22,8 @@ pub const TARGET_REDUCTION: std::ops::RangeInclusive<f64> = 0.1..=0.95;
 pub const MIN_QUALITY: std::ops::RangeInclusive<f64> = 0.5..=1.0;
 /// Time a session may spend on a frame, milliseconds.
 pub const MAX_LATENCY_MS: std::ops::RangeInclusive<f64> = 5.0..=100.0;
+/// Time coding a frame of H.264 may take before less effort is made, milliseconds.
+pub const DEADLINE_MS: std::ops::RangeInclusive<u32> = 1..=10_000;
 /// JPEG quality, on the scale libjpeg made common.
 pub const JPEG_QUALITY: std::ops::RangeInclusive<u8> = 1..=100;
 /// Quantiser parameter of H.264.

@@ -4,12 +4,13 @@
 
 mod skip;
 
+use std::cell::Cell;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auralink::codec::h264::H264Config;
+use auralink::codec::h264::{H264Config, Preset};
 use auralink::rate::Cbr;
 use auralink::session::{Changes, Fallback};
 use auralink::{
@@ -253,6 +254,107 @@ fn a_constant_bit_rate_is_kept_by_the_session() {
     }
 }
 
+thread_local! {
+    /// The time, and how far it leaps at every look, microseconds.
+    static CLOCK_US: Cell<[u64; 2]> = const { Cell::new([0; 2]) };
+}
+
+/// A clock that leaps at every look, so that coding once takes one leap.
+fn leaping_clock() -> Duration {
+    let [now_us, leap_us] = CLOCK_US.get();
+    CLOCK_US.set([now_us + leap_us, leap_us]);
+    Duration::from_micros(now_us)
+}
+
+/// Codes frames that take so long each, and gives the packets.
+fn run_timed(session: &mut Session, numbers: std::ops::Range<u64>, coding_us: u64) -> Vec<Sent> {
+    CLOCK_US.set([0, coding_us]);
+    run(session, numbers)
+}
+
+fn presets(sent: &[Sent]) -> Vec<Preset> {
+    sent.iter().map(|sent| sent.info.preset.unwrap()).collect()
+}
+
+/// With a floor so low that each frame is coded once.
+fn within_10_ms() -> SessionConfig {
+    let usual = config(160, 90);
+    let h264 = H264Config { preset: Preset::Best, ..usual.h264 };
+    SessionConfig { h264, deadline_ms: Some(10), min_quality: Some(0.5), ..usual }
+}
+
+#[test]
+fn a_deadline_steps_between_presets_by_the_time_frames_take() {
+    use Preset::{Balanced, Best, Fast};
+    let mut session = engine().with_clock(leaping_clock).session(within_10_ms()).unwrap();
+    let mut sent = run_timed(&mut session, 0..5, 9_000);
+    assert_eq!(presets(&sent), [Best, Balanced, Fast, Fast, Fast]);
+    let calm = run_timed(&mut session, 5..70, 3_000);
+    let expected: Vec<_> = [(30, Fast), (30, Balanced), (5, Best)].iter().flat_map(|&(n, p)| vec![p; n]).collect();
+    assert_eq!(presets(&calm), expected);
+    sent.extend(calm);
+    sent.extend(run_timed(&mut session, 70..72, 9_000));
+    assert_eq!(presets(&sent[70..]), [Best, Balanced]);
+
+    assert_eq!(session.config().h264.preset, Best, "what was asked for stays known");
+    assert_eq!(session.stats().keyframes, 1, "a step is no new start");
+    assert!(sent.iter().all(|sent| sent.info.fallback.is_none()));
+    let stream: Vec<u8> = sent.iter().flat_map(|sent| sent.data.clone()).collect();
+    if let Some(seen) = decoded(&stream, "null") {
+        assert_eq!(seen.len(), 72 * 160 * 90 * 3 / 2);
+    }
+}
+
+#[test]
+fn without_a_clock_or_a_deadline_the_preset_stays() {
+    let bytes = |sent: Vec<Sent>| sent.into_iter().map(|sent| sent.data).collect::<Vec<_>>();
+    let usual = SessionConfig { deadline_ms: None, ..within_10_ms() };
+    let expected = bytes(run(&mut engine().session(usual).unwrap(), 0..6));
+
+    let sent = run(&mut engine().session(within_10_ms()).unwrap(), 0..6);
+    assert_eq!(presets(&sent), [Preset::Best; 6]);
+    assert!(bytes(sent) == expected);
+
+    let sent = run_timed(&mut engine().with_clock(leaping_clock).session(usual).unwrap(), 0..6, 20_000);
+    assert_eq!(presets(&sent), [Preset::Best; 6]);
+    assert!(bytes(sent) == expected);
+}
+
+#[test]
+fn all_passes_of_a_frame_count_against_its_deadline() {
+    // A floor that takes several passes: each is well within the deadline, and together they aren't.
+    let wanted = SessionConfig { min_quality: Some(0.995), measure_quality: true, ..within_10_ms() };
+    let mut session = engine().with_clock(leaping_clock).session(wanted).unwrap();
+    let sent = run_timed(&mut session, 0..2, 5_000);
+    assert!(sent[0].info.times.encode_us >= 10_000, "{:?}", sent[0].info);
+    assert_eq!(presets(&sent), [Preset::Best, Preset::Balanced]);
+}
+
+#[test]
+fn a_coder_takes_other_presets_without_a_keyframe_and_ffmpeg_sees_the_same() {
+    let mut coder = engine().coder();
+    let mut order = Order { keyframe: false, ..Order::still(Codec::H264) };
+    let (mut stream, mut expected, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+    for t in 0..9 {
+        order.h264.preset = Preset::ALL[t as usize / 2 % 3];
+        let coded = coder.code(&picture(320, 180, t).as_frame(), &order, &mut stream).unwrap();
+        assert_eq!((coded.keyframe, coded.h264.unwrap().preset), (t == 0, order.h264.preset));
+        let seen = coder.reconstruction(Codec::H264).unwrap();
+        let luma = seen.plane(0);
+        (0..luma.rows()).for_each(|y| expected.extend_from_slice(luma.row(y)));
+        sizes.push(coded.bytes);
+    }
+    let mut alone = engine().coder();
+    order.h264.preset = Preset::Fast;
+    let fast: Vec<_> =
+        (0..9).map(|t| alone.code(&picture(320, 180, t).as_frame(), &order, &mut Vec::new()).unwrap().bytes).collect();
+    assert!(sizes[..2] == fast[..2] && sizes[2..] != fast[2..], "another preset does something: {sizes:?} {fast:?}");
+    if let Some(seen) = decoded(&stream, "null") {
+        let luma: Vec<u8> = seen.chunks(320 * 180 * 3 / 2).flat_map(|frame| frame[..320 * 180].to_vec()).collect();
+        assert!(luma == expected);
+    }
+}
+
 #[test]
 fn a_coder_keeps_the_bytes_it_is_given_and_opens_anew_for_other_settings() {
     let mut coder: Coder = engine().coder();
@@ -282,6 +384,9 @@ fn configurations_out_of_bounds_are_named() {
         refuse(SessionConfig { bitrate_kbps: Some(9.0), codec: Codec::Jpeg, ..config(320, 180) }),
         "bitrate_kbps"
     );
+    for (deadline_ms, codec) in [(0, Codec::H264), (10_001, Codec::H264), (10, Codec::Jpeg)] {
+        assert_eq!(refuse(SessionConfig { deadline_ms: Some(deadline_ms), codec, ..config(320, 180) }), "deadline_ms");
+    }
     let h264 = H264Config { slices: 17, ..H264Config::default() };
     assert_eq!(refuse(SessionConfig { h264, ..config(320, 180) }), "slices");
 }

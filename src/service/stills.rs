@@ -113,6 +113,7 @@ fn code(
         compressed_bytes: coded.bytes,
         quality: coded.quality,
         qp: coded.h264.map(|stats| stats.qp),
+        preset: coded.h264.map(|stats| stats.preset),
         plan,
         psnr_db: coded.measured.map(|m| m.psnr_db).filter(|psnr| psnr.is_finite()),
         ssim: coded.measured.map(|m| m.ssim),

@@ -208,6 +208,7 @@ mod tests {
             compressed_bytes: 100,
             quality: 75,
             qp: None,
+            preset: None,
             plan,
             psnr_db: None,
             ssim: None,

@@ -41,6 +41,10 @@ pub struct SessionConfig {
     pub h264: H264Config,
     /// Constant bit rate of H.264 packets, kbit/s, over [`BITRATE_BUFFER_MS`]; a declared network may take it lower.
     pub bitrate_kbps: Option<f64>,
+    /// Time that coding an H.264 frame may take, 1..=10000 ms: by the times measured, frames are coded with less effort than
+    /// `h264.preset` where they must be, and with more again where they may. The packets then depend on the speed of the machine.
+    /// Without a clock ([`Engine::with_clock`](crate::Engine::with_clock)) there are no times, and the preset stays.
+    pub deadline_ms: Option<u32>,
     /// JPEG packets leave out the tables that were sent before ([`Completer`](crate::codec::jpeg::Completer) gives them back):
     /// smaller, and no longer standing alone but where [`PacketInfo::keyframe`](crate::PacketInfo::keyframe) says so.
     pub abbreviate: bool,
@@ -68,6 +72,7 @@ impl SessionConfig {
             subsampling: Subsampling::default(),
             h264: H264Config { recovery: true, ..H264Config::default() },
             bitrate_kbps: None,
+            deadline_ms: None,
             abbreviate: false,
         }
     }
@@ -98,6 +103,17 @@ impl SessionConfig {
                     field: "bitrate_kbps",
                     value: format!("{kbps} of {}", self.codec),
                     supported: "a session's constant bit rate is kept by h264; declare a network instead",
+                });
+            }
+        }
+        if let Some(ms) = self.deadline_ms {
+            let (least, most) = (*limits::DEADLINE_MS.start(), *limits::DEADLINE_MS.end());
+            check("deadline_ms", f64::from(ms), &(f64::from(least)..=f64::from(most)))?;
+            if self.codec != Codec::H264 {
+                return Err(Error::Unsupported {
+                    field: "deadline_ms",
+                    value: format!("{ms} of {}", self.codec),
+                    supported: "h264 alone has presets to step between",
                 });
             }
         }

@@ -29,6 +29,7 @@
 
 mod coder;
 mod config;
+mod effort;
 mod link;
 mod output;
 mod promise;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 pub use coder::{Coded, Coder, Order};
 pub use config::{BITRATE_BUFFER_MS, Changes, SessionConfig};
+pub use effort::Effort;
 pub use output::{DropReason, Dropped, Failed, Fallback, Output, Packet, PacketInfo, StageTimes, Stamp};
 pub use stats::{Recent, Stats};
 
@@ -86,6 +88,7 @@ pub struct Session {
     scaled: FrameBuf,
     link: Link,
     promise: Promise,
+    effort: Effort,
     bitrate: Option<Cbr>,
     complexity: f64,
     h264: Complexity,
@@ -115,6 +118,7 @@ impl Session {
         Ok(Self {
             link: Link::new(config.network),
             promise: Promise::default(),
+            effort: Effort::new(config.h264.preset, config.deadline_ms),
             bitrate: config.bitrate_kbps.map(|kbps| Cbr::new(kbps, BITRATE_BUFFER_MS)).transpose()?,
             config: config.with_frame_rate(),
             coder,
@@ -335,7 +339,11 @@ impl Session {
         };
         let resize_us = self.coder.now().saturating_sub(start).as_micros() as u64;
         self.data.clear();
-        let kept = self.promise.keep(&mut self.coder, &self.config, &plan, &frame, &mut self.data)?;
+        let preset = self.effort.preset();
+        let kept = self.promise.keep(&mut self.coder, &self.config, preset, &plan, &frame, &mut self.data)?;
+        if kept.codec == Codec::H264 {
+            self.effort.note(Duration::from_micros(kept.encode_us));
+        }
         self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
         let mut info = PacketInfo {
             stamp,
@@ -347,6 +355,7 @@ impl Session {
             compressed_bytes: kept.coded.bytes,
             quality: kept.coded.quality,
             qp: kept.coded.h264.map(|stats| stats.qp),
+            preset: kept.coded.h264.map(|stats| stats.preset),
             plan,
             psnr_db: kept.coded.measured.map(|m| m.psnr_db).filter(|psnr| psnr.is_finite()),
             ssim: kept.coded.measured.map(|m| m.ssim),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::codec::Codec;
+use crate::codec::h264::Preset;
 use crate::error::Error;
 use crate::rate::Plan;
 
@@ -59,6 +60,8 @@ pub struct PacketInfo {
     pub quality: u8,
     /// Mean quantiser parameter of H.264.
     pub qp: Option<f32>,
+    /// Preset of H.264 it was coded with: the configured one, or a faster one where a deadline called for it.
+    pub preset: Option<Preset>,
     /// The decision it came from.
     pub plan: Plan,
     /// PSNR of luma against the source at the packet's size, dB; `None` where not measured, or infinite.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::codec::Codec;
+use crate::codec::h264::{H264Config, Preset};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::rate::{Plan, Reason};
@@ -42,12 +43,13 @@ impl Promise {
         self.late = late;
     }
 
-    /// Codes `frame` as planned, at a higher quality where the floor needs it: over the reduction promised if need be, never
+    /// Codes `frame` as planned, with H.264's `preset`, at a higher quality where the floor needs it: over the reduction promised if need be, never
     /// over what the link carries.
     pub(crate) fn keep(
         &mut self,
         coder: &mut Coder,
         config: &SessionConfig,
+        preset: Preset,
         plan: &Plan,
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
@@ -66,7 +68,7 @@ impl Promise {
             quality: planned.max(self.floor_quality),
             subsampling: config.subsampling,
             optimise: false,
-            h264: config.h264,
+            h264: H264Config { preset, ..config.h264 },
             qp: None,
             target_bytes: bytes(plan.target_bytes),
             max_bytes: bytes(plan.budget_bytes),
