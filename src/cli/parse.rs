@@ -47,6 +47,15 @@ pub(crate) fn bitrate_kbps(text: &str) -> Result<f64, String> {
     number("bitrate_kbps", text, &limits::BITRATE_KBPS)
 }
 
+/// Time that coding a frame may take, ms.
+pub(crate) fn deadline_ms(text: &str) -> Result<u32, String> {
+    let value = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if limits::DEADLINE_MS.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("{value} is outside {}..={}", limits::DEADLINE_MS.start(), limits::DEADLINE_MS.end()))
+}
+
 /// Seconds of a demonstration.
 pub(crate) fn demo_seconds(text: &str) -> Result<Duration, String> {
     number("seconds", text, &(1.0..=600.0)).map(Duration::from_secs_f64)

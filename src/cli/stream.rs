@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use auralink::Codec;
-use auralink::service::proto::{self, NetworkConditions, Open, Packet};
+use auralink::service::proto::{self, H264Settings, NetworkConditions, Open, Packet};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -53,6 +53,10 @@ pub(crate) struct Args {
     /// Declared jitter, 0..=1000 ms.
     #[arg(long, value_name = "N", default_value = "0", requires = "bandwidth_kbps", value_parser = parse::jitter_ms)]
     jitter_ms: f64,
+    /// Time that coding a frame of H.264 may take in the service, 1..=10000 ms: frames that come near it make the next ones be
+    /// coded with a faster preset.
+    #[arg(long, value_name = "N", value_parser = parse::deadline_ms)]
+    deadline_ms: Option<u32>,
     /// Send so many frames a second, 1..=120.
     #[arg(long, value_name = "N", value_parser = parse::fps)]
     fps: Option<f64>,
@@ -89,6 +93,14 @@ const USUAL_FPS: f64 = 25.0;
 
 impl Args {
     fn codec(&self) -> Result<Codec> {
+        let codec = self.output_codec()?;
+        if codec != Codec::H264 && self.deadline_ms.is_some() {
+            return Err(Failure::usage(format!("--deadline-ms is for h264: this stream is {codec}")));
+        }
+        Ok(codec)
+    }
+
+    fn output_codec(&self) -> Result<Codec> {
         match &self.output {
             None => Ok(self.codec.map_or(Codec::H264, Codec::from)),
             Some(output) => {
@@ -132,6 +144,7 @@ impl Args {
             network: self.network(),
             measure_quality: !self.no_measure,
             window: self.window,
+            h264: self.deadline_ms.map(|deadline_ms| H264Settings { deadline_ms, ..H264Settings::default() }),
             ..Open::default()
         })
     }
@@ -239,6 +252,12 @@ impl Driver for Listener {
     }
 }
 
+/// The preset of a packet of H.264.
+fn preset_name(packet: &Packet) -> Option<String> {
+    let name = packet.preset().as_str_name().trim_start_matches("H264_PRESET_").to_ascii_lowercase();
+    (packet.preset() != proto::H264Preset::Unspecified).then_some(name)
+}
+
 /// A packet without its bytes.
 fn packet_json(packet: &Packet, latency: Duration) -> serde_json::Value {
     let plan = packet.plan.as_ref();
@@ -253,6 +272,7 @@ fn packet_json(packet: &Packet, latency: Duration) -> serde_json::Value {
         "reduction": packet.reduction,
         "quality": packet.quality,
         "qp": packet.qp,
+        "preset": preset_name(packet),
         "scale": plan.map(|plan| plan.scale),
         "reason": plan.map(|plan| plan.reason.as_str()),
         "fallback": packet.fallback_used.then_some(packet.fallback_reason.as_str()),

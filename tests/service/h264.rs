@@ -64,6 +64,7 @@ async fn its_settings_are_kept_and_their_faults_are_named() {
         slices: 3,
         intra_refresh_frames: 0,
         bitrate_kbps: 600.0,
+        deadline_ms: 10_000,
     };
     let open = proto::Open { codec: Codec::H264 as i32, fps: 25.0, h264: Some(settings), ..open_i420(320, 180) };
     let (mut talk, _) = opened(&mut client, open.clone()).await;
@@ -77,17 +78,25 @@ async fn its_settings_are_kept_and_their_faults_are_named() {
         }
         assert_eq!(units, if packet.keyframe { vec![7, 8, 5, 5, 5] } else { vec![1, 1, 1] });
         assert!(!packet.keyframe || packet.codec_string.starts_with("avc1.42"), "{}", packet.codec_string);
+        assert_eq!(packet.preset(), H264Preset::Fast);
         assert!(packet.keyframe || packet.plan.unwrap().reason.contains("600 kbit/s"));
     }
     drop(talk);
 
-    let bad = H264Settings { profile: 9, slices: 17, bitrate_kbps: -1.0, intra_refresh_frames: 1, ..settings };
+    let bad = H264Settings {
+        profile: 9,
+        slices: 17,
+        bitrate_kbps: -1.0,
+        deadline_ms: 10_001,
+        intra_refresh_frames: 1,
+        ..settings
+    };
     let status = Talk::open(&mut client, proto::Open { h264: Some(bad), ..open.clone() }).await.err().unwrap();
     assert_eq!((status.code(), violations(&status)[0].0.as_str()), (Code::InvalidArgument, "open.h264.profile"));
     let bad = H264Settings { profile: 0, ..bad };
     let status = Talk::open(&mut client, proto::Open { h264: Some(bad), ..open.clone() }).await.err().unwrap();
     let fields: Vec<_> = violations(&status).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(fields, ["open.h264.slices", "open.h264.bitrate_kbps"]);
+    assert_eq!(fields, ["open.h264.slices", "open.h264.bitrate_kbps", "open.h264.deadline_ms"]);
     let jpeg = proto::Open { codec: Codec::Jpeg as i32, ..open };
     let status = Talk::open(&mut client, jpeg).await.err().unwrap();
     assert_eq!(violations(&status)[0].0, "open.h264");

@@ -109,6 +109,10 @@ pub(super) struct H264Args {
     /// Quantise flat parts finer and busy ones coarser: better to the eye and by SSIM, worse by PSNR.
     #[arg(long)]
     adaptive_quantisation: bool,
+    /// Time that coding a frame may take, 1..=10000 ms: frames that come near it make the next ones be coded with a faster
+    /// preset. The bytes then depend on the speed of this machine.
+    #[arg(long, value_name = "N", value_parser = parse::deadline_ms)]
+    pub(super) deadline_ms: Option<u32>,
 }
 
 impl H264Args {
@@ -118,6 +122,7 @@ impl H264Args {
             || self.slices.is_some()
             || self.intra_refresh.is_some()
             || self.adaptive_quantisation
+            || self.deadline_ms.is_some()
     }
 
     /// The encoder's configuration, for a film at this rate.
@@ -198,7 +203,7 @@ impl Args {
         let (codec, single) = codec_for(self.codec, &self.output, Codec::Jpeg)?;
         let RateArgs { quality, qp, bitrate_kbps, target_reduction, max_bytes } = &self.rate;
         if codec != Codec::H264 && (qp.is_some() || self.h264.is_given()) {
-            let told = "--qp, --preset, --profile, --slices and --intra-refresh are for h264";
+            let told = "--qp, --preset, --profile, --slices, --intra-refresh and --deadline-ms are for h264";
             return Err(Failure::usage(format!("{told}: this output holds {codec}")));
         }
         let asked = quality.is_some() || bitrate_kbps.is_some() || target_reduction.is_some() || max_bytes.is_some();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use auralink::frame::y4m::FrameRate;
 use auralink::resize::Resizer;
+use auralink::session::Effort;
 use auralink::{Codec, Coded, Coder, Engine, Error, Frame, FrameBuf, Order};
 
 pub(crate) use args::{Args, CodecName, codec_for};
@@ -62,6 +63,7 @@ struct Encoder<'a> {
     coder: Coder,
     order: Order,
     rate: Rate,
+    effort: Effort,
     resizer: Resizer,
     scaled: FrameBuf,
     packet: Vec<u8>,
@@ -90,6 +92,7 @@ impl<'a> Encoder<'a> {
         Ok(Self {
             args,
             single,
+            effort: Effort::new(order.h264.preset, args.h264.deadline_ms),
             coder: engine.coder(),
             order,
             rate: Rate::new(&args.rate, codec, fps(rate))?,
@@ -142,6 +145,7 @@ impl<'a> Encoder<'a> {
         self.order.quality = allowance.quality;
         (self.order.qp, self.order.target_bytes) = (allowance.qp, allowance.target_bytes);
         self.order.max_bytes = allowance.max_bytes;
+        self.order.h264.preset = self.effort.preset();
         self.packet.clear();
         let result = self.coder.code(frame, &self.order, &mut self.packet);
         let over_budget = matches!(result, Err(Error::Budget { .. })) && allowance.may_exceed;
@@ -153,6 +157,7 @@ impl<'a> Encoder<'a> {
             result?
         };
         self.rate.spent(coded.bytes);
+        self.effort.note(coded.times[0]);
         Ok((coded, over_budget))
     }
 
@@ -204,6 +209,7 @@ fn frame_report(frame: u64, picture: &Frame<'_>, coded: &Coded, resize_us: u64) 
         reduction: 1.0 - coded.bytes as f64 / raw_bytes.max(1) as f64,
         quality: coded.quality,
         qp: coded.h264.map(|stats| stats.qp),
+        preset: coded.h264.map(|stats| stats.preset.name()),
         keyframe: coded.keyframe,
         psnr_db: coded.measured.map(|measured| measured.psnr_db).filter(|psnr_db| psnr_db.is_finite()),
         ssim: coded.measured.map(|measured| measured.ssim),

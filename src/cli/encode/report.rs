@@ -20,6 +20,8 @@ pub(super) struct FrameReport {
     pub(super) quality: u8,
     /// Mean quantiser parameter of H.264; null for other codecs.
     pub(super) qp: Option<f32>,
+    /// Preset of H.264; null for other codecs.
+    pub(super) preset: Option<&'static str>,
     pub(super) keyframe: bool,
     /// Null where not measured, or infinite (lossless).
     pub(super) psnr_db: Option<f64>,

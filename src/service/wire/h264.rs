@@ -6,13 +6,21 @@ use crate::service::proto;
 use crate::service::wire::check::{Faults, within};
 use crate::service::wire::enums::known;
 
-/// The encoder's configuration and the constant bit rate of a session; zeros stand for defaults.
+/// What a session takes from an opening's settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: H264Config,
+    pub(crate) bitrate_kbps: Option<f64>,
+    pub(crate) deadline_ms: Option<u32>,
+}
+
+/// The settings in the engine's types; zeros stand for defaults.
 pub(crate) fn settings(
     settings: &proto::H264Settings,
     defaults: H264Config,
     part: &str,
     faults: &mut Faults,
-) -> Option<(H264Config, Option<f64>)> {
+) -> Option<Settings> {
     let profile = known(settings.profile, proto::H264Profile::High, part, "profile", faults);
     let preset = known(settings.preset, proto::H264Preset::Best, part, "preset", faults);
     let framing = known(settings.framing, proto::H264Framing::LengthPrefixed, part, "framing", faults);
@@ -40,7 +48,20 @@ pub(crate) fn settings(
     if let Some(fault) = bitrate_kbps.and_then(|kbps| within(kbps, &limits::BITRATE_KBPS).err()) {
         faults.push(part, "bitrate_kbps", fault.message.unwrap_or_default());
     }
-    Some((config, bitrate_kbps))
+    let deadline_ms = (settings.deadline_ms != 0).then_some(settings.deadline_ms);
+    if let Some(ms) = deadline_ms.filter(|ms| !limits::DEADLINE_MS.contains(ms)) {
+        let (least, most) = (limits::DEADLINE_MS.start(), limits::DEADLINE_MS.end());
+        faults.push(part, "deadline_ms", format!("{ms} is outside {least}..={most}"));
+    }
+    Some(Settings { config, bitrate_kbps, deadline_ms })
+}
+
+pub(crate) fn preset_to_wire(preset: Preset) -> proto::H264Preset {
+    match preset {
+        Preset::Fast => proto::H264Preset::Fast,
+        Preset::Balanced => proto::H264Preset::Balanced,
+        Preset::Best => proto::H264Preset::Best,
+    }
 }
 
 /// What WebCodecs and HTML call a stream that starts with this keyframe: "avc1." and profile, constraints and level of its
@@ -69,6 +90,7 @@ mod tests {
             slices: 99,
             intra_refresh_frames: 1,
             bitrate_kbps: f64::NAN,
+            deadline_ms: 10_001,
         };
         let found = |bad: &proto::H264Settings| {
             let mut faults = Faults::default();
@@ -78,7 +100,7 @@ mod tests {
         };
         assert_eq!(found(&bad), ["open.h264.profile", "open.h264.preset", "open.h264.framing"]);
         let numbers = proto::H264Settings { profile: 0, preset: 0, framing: 0, ..bad };
-        assert_eq!(found(&numbers), ["open.h264.slices", "open.h264.bitrate_kbps"]);
+        assert_eq!(found(&numbers), ["open.h264.slices", "open.h264.bitrate_kbps", "open.h264.deadline_ms"]);
         assert_eq!(found(&proto::H264Settings { intra_refresh_frames: 1, ..Default::default() }).len(), 1);
     }
 

@@ -125,12 +125,12 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
             None
         }
         Some(settings) => h264::settings(settings, usual.h264, "open.h264", &mut faults),
-        None => Some((usual.h264, None)),
+        None => Some(h264::Settings { config: usual.h264, bitrate_kbps: None, deadline_ms: None }),
     };
     let opening = (|| {
         let source = source?;
         let format = if let Source::Raw(format) = source { format } else { PixelFormat::Rgb8 };
-        let (h264, bitrate_kbps) = h264?;
+        let h264 = h264?;
         Some(Opening {
             id: id?,
             source,
@@ -147,8 +147,9 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
                 abbreviate: open.abbreviated,
                 codec: codec?,
                 format,
-                h264,
-                bitrate_kbps,
+                h264: h264.config,
+                bitrate_kbps: h264.bitrate_kbps,
+                deadline_ms: h264.deadline_ms,
                 ..usual
             },
             window: numbers.window as usize,
@@ -364,10 +365,10 @@ mod tests {
         assert_eq!(refusal.violations[0].field, "open.h264");
         let meant = proto::Open {
             codec: 0,
-            h264: Some(proto::H264Settings { bitrate_kbps: 800.0, slices: 2, ..Default::default() }),
+            h264: Some(proto::H264Settings { bitrate_kbps: 800.0, slices: 2, deadline_ms: 12, ..Default::default() }),
             ..mistaken
         };
         let config = open(&meant, &Limits::SERVICE).unwrap().config;
-        assert_eq!((config.bitrate_kbps, config.h264.slices), (Some(800.0), 2));
+        assert_eq!((config.bitrate_kbps, config.h264.slices, config.deadline_ms), (Some(800.0), 2, Some(12)));
     }
 }

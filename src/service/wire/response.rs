@@ -28,6 +28,7 @@ pub(crate) fn packet(info: &PacketInfo, data: Bytes, [decode_us, queue_us]: [u64
         plan: Some(plan(&info.plan)),
         quality: u32::from(info.quality),
         qp: info.qp,
+        preset: info.preset.map_or(0, |preset| h264::preset_to_wire(preset) as i32),
         psnr_db: info.psnr_db,
         ssim: info.ssim,
         times: Some(proto::StageTimes {
