@@ -9,7 +9,7 @@ use crate::kernel::h264::intra::Neighbours16;
 use crate::kernel::h264::intra_search::search_16x16;
 use crate::kernel::h264::quantise::{dequantise, quantise};
 use crate::kernel::h264::quantiser::Quantisers;
-use crate::kernel::h264::sad::sad_16x16;
+use crate::kernel::h264::sad::sad_quadrants;
 use crate::kernel::h264::satd::satd_16x16;
 use crate::kernel::h264::transform4::{add_luma, forward, inverse, residual_luma};
 use crate::kernel::h264::{Luma, Planes};
@@ -18,7 +18,7 @@ use crate::kernel::{Level, Vectorise, vectorise};
 /// One thing that is done to each macroblock's luma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Sum of absolute differences to a place in the reference.
+    /// Sums of absolute differences to a place in the reference, by quadrant.
     Sad,
     /// Sum of absolute transformed differences to a place in the reference.
     Satd,
@@ -107,7 +107,7 @@ impl Stages {
         // Off the macroblock's own place, as vectors are.
         let moved = at - stride - 3;
         match stage {
-            Stage::Sad => u64::from(sad_16x16(simd, &source, &self.reference[moved..], stride)),
+            Stage::Sad => sad_quadrants(simd, &source, &self.reference[moved..], stride).map(u64::from).iter().sum(),
             Stage::Satd => u64::from(satd_16x16(simd, &source, &self.reference[moved..], stride)),
             Stage::Interpolate => {
                 let mut block: Luma = [[0; 16]; 16];

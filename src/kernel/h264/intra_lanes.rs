@@ -87,34 +87,5 @@ pub(super) const BLOCKS_8X8: [[[[u8; 32]; 6]; 2]; MODES] = {
     all
 };
 
-/// By quarter of 8x8 (or the one 4x4 block for quarter 0 of `size` 4), pair of rows: byte 16 * x + 8 * row + lane.
-const fn whole_lanes<const AREA: usize>(
-    taps: &[[u8; AREA]; MODES],
-    size: usize,
-    x0: usize,
-    y0: usize,
-) -> [[u8; 64]; 2] {
-    let mut all = [[0; 64]; 2];
-    let mut at = 0;
-    while at < 128 {
-        let (pair, byte) = (at / 64, at % 64);
-        let (x, y) = (x0 + byte / 16, y0 + 2 * pair + byte / 8 % 2);
-        all[pair][byte] = taps[mode_of(byte % 8)][size * y + x];
-        at += 1;
-    }
-    all
-}
-
-/// By pair of rows: for each sample of a row 16 bytes, eight modes of the upper and of the lower row.
-pub(super) const INDICES_4X4: [[u8; 64]; 2] = whole_lanes(&TAPS_4X4, 4, 0, 0);
-
-/// As [`INDICES_4X4`], by quarter.
-pub(super) const INDICES_8X8: [[[u8; 64]; 2]; 4] = [
-    whole_lanes(&TAPS_8X8, 8, 0, 0),
-    whole_lanes(&TAPS_8X8, 8, 4, 0),
-    whole_lanes(&TAPS_8X8, 8, 0, 4),
-    whole_lanes(&TAPS_8X8, 8, 4, 4),
-];
-
 // What the shuffles above take for granted.
 const _: () = assert!(DC < 16 && HALF == 16 && QUARTER == 32 && DC_8 == 31 && HALF_8 == 32 && QUARTER_8 == 64);

@@ -1,7 +1,6 @@
 //! Kernels of the H.264 encoder: distances, transforms, prediction, interpolation and deblocking of macroblocks.
 //!
 //! Chroma of a 4:2:0 macroblock is held interleaved, Cb and Cr in turn, so that its rows are as wide as luma's.
-#![allow(dead_code, reason = "grows stage by stage")]
 
 pub(crate) mod copy;
 pub(crate) mod deblock;

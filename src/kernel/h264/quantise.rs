@@ -93,37 +93,26 @@ pub(crate) fn quantise_ac<S: Simd, const N: usize>(simd: S, coefficients: &mut P
     quantise_from::<1, N, S>(simd, coefficients, q)
 }
 
+/// Whether all levels would be zero.
 #[inline(always)]
-fn is_zero_from<const FIRST: usize, const N: usize, S: Simd>(simd: S, coefficients: &Planes<N>, q: &Quantiser) -> bool {
+pub(crate) fn is_zero<S: Simd, const N: usize>(simd: S, coefficients: &Planes<N>, q: &Quantiser) -> bool {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     if let Some(avx2) = simd.level().as_avx2() {
         if let Some(planes) = sixteen(coefficients) {
-            return super::quantise_avx2::is_zero_16(avx2, planes, q, FIRST);
+            return super::quantise_avx2::is_zero_16(avx2, planes, q);
         }
         if let Some(planes) = eight(coefficients) {
-            return super::quantise_avx2::is_zero_8(avx2, planes, q, FIRST);
+            return super::quantise_avx2::is_zero_8(avx2, planes, q);
         }
     }
     let _ = simd;
     let mut beyond = [0_u16; N];
-    for (plane, &limit) in coefficients.iter().zip(&q.limit).skip(FIRST) {
+    for (plane, &limit) in coefficients.iter().zip(&q.limit) {
         for b in 0..N {
             beyond[b] |= plane[b].unsigned_abs().saturating_sub(limit);
         }
     }
     beyond.iter().fold(0, |any, beyond| any | beyond) == 0
-}
-
-/// Whether all levels would be zero.
-#[inline(always)]
-pub(crate) fn is_zero<S: Simd, const N: usize>(simd: S, coefficients: &Planes<N>, q: &Quantiser) -> bool {
-    is_zero_from::<0, N, S>(simd, coefficients, q)
-}
-
-/// Whether all levels but those of position 0 would be zero.
-#[inline(always)]
-pub(crate) fn is_zero_ac<S: Simd, const N: usize>(simd: S, coefficients: &Planes<N>, q: &Quantiser) -> bool {
-    is_zero_from::<1, N, S>(simd, coefficients, q)
 }
 
 /// Levels to scaled coefficients.
@@ -305,25 +294,6 @@ pub(crate) fn quantise8<S: Simd>(simd: S, coefficients: &mut Planes8, q: &Quanti
     mask
 }
 
-/// Whether all levels of a macroblock's 8x8 blocks would be zero.
-#[inline(always)]
-pub(crate) fn is_zero8<S: Simd>(simd: S, coefficients: &Planes8, q: &Quantiser8) -> bool {
-    let _ = simd;
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    if let Some(avx2) = simd.level().as_avx2() {
-        return coefficients.as_chunks::<8>().0.iter().all(|half| super::quantise_avx2::is_zero8(avx2, half, q));
-    }
-    let mut beyond = [0_u16; 16];
-    for half in coefficients.as_chunks::<8>().0 {
-        for (row, limit) in half.iter().zip(&q.limit) {
-            for x in 0..16 {
-                beyond[x] |= row[x].unsigned_abs().saturating_sub(limit[x]);
-            }
-        }
-    }
-    beyond.iter().fold(0, |any, beyond| any | beyond) == 0
-}
-
 #[inline(always)]
 fn scaled(level: i16, step: i16, shift: u32) -> i16 {
     ((i32::from(level) * i32::from(step) + ((1 << shift) >> 1)) >> shift) as i16
@@ -471,7 +441,6 @@ mod tests {
             assert_eq!(dispatch!(level, simd => quantise_ac(simd, &mut ac, &q)), mask(1));
             assert_eq!((ac[0], &ac[1..]), (coefficients[0], &levels[1..]));
             assert_eq!(dispatch!(level, simd => is_zero(simd, &coefficients, &q)), mask(0) == 0);
-            assert_eq!(dispatch!(level, simd => is_zero_ac(simd, &coefficients, &q)), mask(1) == 0);
             let mut turned = [[0; 16]; N];
             dispatch!(level, simd => levels_zigzag(simd, &levels, &mut turned));
             assert_eq!(turned, zigzag);
@@ -545,7 +514,6 @@ mod tests {
                 let mut is = coefficients;
                 let mask = dispatch!(level, simd => quantise8(simd, &mut is, &q));
                 assert_eq!((is, mask), (levels, (0..4).map(|b| u32::from(coded[b]) << b).sum()));
-                assert_eq!(dispatch!(level, simd => is_zero8(simd, &coefficients, &q)), mask == 0);
                 let mut turned = [[0; 64]; 4];
                 dispatch!(level, simd => levels_zigzag8(simd, &levels, &mut turned));
                 assert_eq!(turned, zigzag);

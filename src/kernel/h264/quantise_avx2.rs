@@ -108,9 +108,9 @@ kernel! {
 }
 
 kernel! {
-    /// [`is_zero`](super::quantise::is_zero) of sixteen blocks, from position `first`. The low frequencies tell soonest.
+    /// [`is_zero`](super::quantise::is_zero) of sixteen blocks. The low frequencies tell soonest.
     #[inline]
-    pub(super) fn is_zero_16(token: Avx2, coefficients: &Planes<16>, q: &Quantiser, first: usize) -> bool {
+    pub(super) fn is_zero_16(token: Avx2, coefficients: &Planes<16>, q: &Quantiser) -> bool {
         let part = |positions: &[usize]| {
             let mut any = _mm256_setzero_si256();
             for &p in positions {
@@ -119,20 +119,17 @@ kernel! {
             }
             _mm256_testz_si256(any, any) == 1
         };
-        part(&[0, 1, 4, 5][first..]) && part(&[2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
+        part(&[0, 1, 4, 5]) && part(&[2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
     }
 }
 
 kernel! {
-    /// [`is_zero`](super::quantise::is_zero) of eight blocks, from position `first`, 0 or 1.
+    /// [`is_zero`](super::quantise::is_zero) of eight blocks.
     #[inline]
-    pub(super) fn is_zero_8(token: Avx2, coefficients: &Planes<8>, q: &Quantiser, first: usize) -> bool {
+    pub(super) fn is_zero_8(token: Avx2, coefficients: &Planes<8>, q: &Quantiser) -> bool {
         let mut any = _mm256_setzero_si256();
-        let each = coefficients.as_chunks::<2>().0.iter().zip(q.limit.as_chunks::<2>().0);
-        for (k, (planes, limit)) in each.enumerate() {
-            let over = beyond(token, words(token, planes.as_flattened()), pair(token, limit));
-            let over = if k == 0 && first == 1 { _mm256_blend_epi32::<0xF0>(_mm256_setzero_si256(), over) } else { over };
-            any = _mm256_or_si256(any, over);
+        for (planes, limit) in coefficients.as_chunks::<2>().0.iter().zip(q.limit.as_chunks::<2>().0) {
+            any = _mm256_or_si256(any, beyond(token, words(token, planes.as_flattened()), pair(token, limit)));
         }
         _mm256_testz_si256(any, any) == 1
     }
@@ -196,17 +193,5 @@ kernel! {
         }
         let mask = mask(token, any);
         [mask & 0xFF != 0, mask >> 8 != 0]
-    }
-}
-
-kernel! {
-    /// [`is_zero8`](super::quantise::is_zero8) of two blocks side by side.
-    #[inline]
-    pub(super) fn is_zero8(token: Avx2, half: &[[i16; 16]; 8], q: &Quantiser8) -> bool {
-        let mut any = _mm256_setzero_si256();
-        for (row, limit) in half.iter().zip(&q.limit) {
-            any = _mm256_or_si256(any, beyond(token, words(token, row), unsigned(token, limit)));
-        }
-        _mm256_testz_si256(any, any) == 1
     }
 }

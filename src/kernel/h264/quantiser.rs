@@ -99,7 +99,6 @@ impl Quantiser {
 pub(crate) struct Quantiser8 {
     pub(super) factor: [[u16; 16]; 8],
     pub(super) bias: [[u16; 16]; 8],
-    pub(super) limit: [[u16; 16]; 8],
     pub(super) step: [[i16; 16]; 8],
     /// 2, 1 and then 0 for quantiser parameters 0..=5, 6..=11 and from 12 on.
     pub(super) shift: u32,
@@ -124,7 +123,6 @@ impl Quantiser8 {
         Self {
             factor,
             bias,
-            limit: each(&|x, y| limit(factor[y][x], bias[y][x])),
             step: each(&|x, y| (norm(x, y) << octave.saturating_sub(2)) as u16).map(|row| row.map(|step| step as i16)),
             shift: 2_usize.saturating_sub(octave) as u32,
         }

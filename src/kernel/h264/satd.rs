@@ -7,7 +7,7 @@
 
 use fearless_simd::Simd;
 
-use super::{Chroma, Luma};
+use super::Luma;
 
 /// The 4x4 Hadamard transform's sum of absolute coefficients.
 #[inline(always)]
@@ -25,7 +25,7 @@ fn hadamard_sum(differences: &[[i16; 4]; 4]) -> u32 {
     sum
 }
 
-/// SATD of an 8x8 block whose samples are `step` bytes apart in a row.
+/// SATD of an 8x8 block, of samples by column and row.
 #[inline(always)]
 fn satd_block(source: impl Fn(usize, usize) -> u8, prediction: impl Fn(usize, usize) -> u8) -> u32 {
     let mut sum = 0;
@@ -102,29 +102,13 @@ pub(crate) fn satd_8x8<S: Simd>(simd: S, source: &Luma, quadrant: usize, predict
     satd_block(|x, y| source[top + y][left + x], |x, y| prediction[y * stride + x])
 }
 
-/// SATD of both chroma components of a macroblock, each an 8x8 block.
-#[inline(always)]
-pub(crate) fn satd_chroma<S: Simd>(simd: S, a: &Chroma, b: &Chroma) -> u32 {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    {
-        if let Some(avx512) = simd.level().as_avx512() {
-            return super::satd_avx512::satd_chroma(avx512, a, b);
-        }
-        if let Some(avx2) = simd.level().as_avx2() {
-            return super::satd_avx2::satd_chroma(avx2, a, b);
-        }
-    }
-    let _ = simd;
-    (0..2).map(|component| satd_block(|x, y| a[y][2 * x + component], |x, y| b[y][2 * x + component])).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use fearless_simd::dispatch;
 
     use super::*;
     use crate::kernel::each_level;
-    use crate::kernel::h264::{copy, noise};
+    use crate::kernel::h264::noise;
 
     /// Coefficients by the matrix: H D H with H of 1 and -1, their absolute sum halved.
     fn naive(difference: impl Fn(usize, usize) -> i32) -> u32 {
@@ -174,20 +158,5 @@ mod tests {
             let whole = dispatch!(level, simd => satd_16x16(simd, &black, &white, 16));
             assert_eq!(whole, 16 * 16 * 255 / 2);
         });
-    }
-
-    #[test]
-    fn chroma_sums_components_apart() {
-        for (seed, contrast) in [(1, 255), (2, 0), (3, 9), (4, 2)] {
-            let (a, b) = (noise(128, seed, contrast), noise(128, seed + 9, contrast));
-            let component =
-                |c: usize| naive(|x, y| i32::from(a[16 * y + 2 * x + c]) - i32::from(b[16 * y + 2 * x + c]));
-            each_level!(level => {
-                let sum = dispatch!(level, simd => {
-                    satd_chroma(simd, &copy::load_chroma(simd, &a, 0, 16), &copy::load_chroma(simd, &b, 0, 16))
-                });
-                assert_eq!(sum, component(0) + component(1));
-            });
-        }
     }
 }

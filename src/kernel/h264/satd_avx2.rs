@@ -10,8 +10,8 @@ use std::arch::x86_64::*;
 
 use fearless_simd::{Avx2, SimdBase, SimdInto, kernel, u8x16, u32x4};
 
+use super::Luma;
 use super::rows::rows;
-use super::{Chroma, Luma};
 
 kernel! {
     /// Half the sums of four 4x4 blocks side by side, each in the 32-bit lanes of its place in both halves.
@@ -93,17 +93,5 @@ kernel! {
             std::array::from_fn(|y| _mm_set_epi64x(row[y + 4], row[y]))
         };
         total(token, strip(token, joined(source, strides[0]), joined(prediction, strides[1])))
-    }
-}
-
-kernel! {
-    #[inline]
-    pub(super) fn satd_chroma(token: Avx2, a: &Chroma, b: &Chroma) -> u32 {
-        let apart = _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0);
-        let strips = |block: &Chroma, top: usize| -> [__m128i; 4] {
-            std::array::from_fn(|y| _mm_shuffle_epi8(u8x16::from_slice(token, &block[top + y]).into(), apart))
-        };
-        let upper = strip(token, strips(a, 0), strips(b, 0));
-        total(token, _mm256_add_epi16(upper, strip(token, strips(a, 4), strips(b, 4))))
     }
 }
