@@ -10,7 +10,7 @@ use super::bits::BitWriter;
 use super::config::{FrameOrder, H264Config, H264Stats, MAX_SLICES, check_size};
 use super::displacement::displacements;
 use super::header::{Deblocking, Marking, Reference, SliceHeader};
-use super::nal::{Framing, append, append_unit, header};
+use super::nal::{Framing, append, append_unit, avcc, header};
 use super::params::{LOG2_MAX_FRAME_NUM, Sequence};
 use super::picture::Picture;
 use super::references::{Choice, LONG_TERM_SLOTS, References};
@@ -195,6 +195,18 @@ impl H264Encoder {
         self.references.lose(id);
     }
 
+    /// The stream's `codecs` parameter, as MIME types and WebCodecs have it, such as "avc1.64001F"; none before the first frame.
+    pub fn codec_string(&self) -> Option<String> {
+        self.stream.as_ref()?.sequence.codec_string().ok()
+    }
+
+    /// The stream's AVCDecoderConfigurationRecord, which MP4 holds in `avcC` and WebCodecs takes as `description` where units
+    /// are length-prefixed; none before the first frame.
+    pub fn decoder_configuration(&self) -> Option<Vec<u8>> {
+        let sequence = &self.stream.as_ref()?.sequence;
+        Some(avcc(&sequence.sps().ok()?, &sequence.pps()))
+    }
+
     /// What a decoder shows for the last frame, as luma and interleaved chroma.
     pub fn reconstruction(&self) -> Option<Frame<'_>> {
         let stream = self.stream.as_ref()?;
@@ -265,6 +277,7 @@ impl H264Encoder {
             if follows { displacements(self.level, &self.source, &mut self.changed) } else { Default::default() };
         let plan = FramePlan {
             follows,
+            vertical_reach: stream.sequence.level()?.vertical_reach,
             adapts_qp: self.config.adaptive_quantisation,
             displacements,
             source: &self.source,

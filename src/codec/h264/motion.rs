@@ -15,6 +15,8 @@ use crate::kernel::h264::{Chroma, Luma};
 /// How far a vector may point beyond the picture's edge, in samples: a search around it and the interpolation's taps still lie
 /// in the border.
 const REACH: i32 = BORDER as i32 - 8;
+/// How far vectors may point to each side at any level, in whole samples.
+const HORIZONTAL_REACH: i32 = 2046;
 
 /// The place a macroblock has in the reference, and the vectors that stay within its border.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +28,17 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The window of the macroblock at a column and a row of the picture.
-    pub(super) fn of(column: usize, row: usize, size: Size) -> Self {
+    /// The window of the macroblock at a column and a row of the picture; the level bounds how far up and down vectors reach.
+    pub(super) fn of(column: usize, row: usize, size: Size, vertical_reach: u16) -> Self {
         let (x, y) = (16 * column as i32, 16 * row as i32);
+        // Fractions go on from whole samples by less than one.
+        let most = [HORIZONTAL_REACH, i32::from(vertical_reach) - 2];
+        let end = [16 * (size.columns as i32 - 1), 16 * (size.rows as i32 - 1)];
         Self {
             x: x as isize,
             y: y as isize,
-            min: [-x - REACH, -y - REACH],
-            max: [16 * (size.columns as i32 - 1) - x + REACH, 16 * (size.rows as i32 - 1) - y + REACH],
+            min: [(-x - REACH).max(-most[0]), (-y - REACH).max(-most[1])],
+            max: [(end[0] - x + REACH).min(most[0]), (end[1] - y + REACH).min(most[1])],
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct FramePlan<'a> {
     pub(super) target: Option<Target>,
     /// Whether macroblocks' quantiser parameters follow how busy they are.
     pub(super) adapts_qp: bool,
+    /// How far up and down vectors may point at the stream's level, in samples.
+    pub(super) vertical_reach: u16,
     /// Whether what is predicted from is the frame before, so that what hasn't changed since needs no second look.
     pub(super) follows: bool,
     /// Where parts of a screen came from.
@@ -308,7 +310,8 @@ impl SliceJob<'_> {
     /// Decides, makes and writes a macroblock.
     #[inline(always)]
     fn macroblock<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
-        let mut window = Window::of(here.x, self.coder.rows.start + here.y, self.plan.source.size);
+        let mut window =
+            Window::of(here.x, self.coder.rows.start + here.y, self.plan.source.size, self.plan.vertical_reach);
         if let Some(refresh) = self.plan.refresh.filter(|refresh| here.x < refresh.columns[0]) {
             window.end_at(16 * refresh.clean as i32 - Refresh::MARGIN);
         }
