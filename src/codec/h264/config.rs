@@ -61,7 +61,7 @@ impl H264Config {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] with the field and its bounds.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) with the field and its bounds.
     pub fn validate(&self) -> Result<()> {
         check("slices", self.slices as f64, &(1.0..=MAX_SLICES as f64))?;
         if let Some(frames) = self.intra_refresh_frames {
