@@ -25,11 +25,16 @@ impl Stop {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("listening for signals", error))?;
+        // Caught from here on: a signal that came before the thread below first runs would be lost, or end the process.
+        let mut signals = {
+            let _inside = runtime.enter();
+            Signals::catch()
+        };
         let listen = move || {
-            runtime.block_on(signal());
+            runtime.block_on(signals.next());
             flag.0.store(true, Ordering::Relaxed);
             // Runs out, or is cut short by the next signal; either way it's over.
-            let _ = runtime.block_on(async { tokio::time::timeout(GRACE, signal()).await });
+            let _ = runtime.block_on(async { tokio::time::timeout(GRACE, signals.next()).await });
             remark("auralink: interrupted");
             std::process::exit(Exit::Interrupted as i32);
         };
@@ -45,24 +50,50 @@ impl Stop {
     }
 }
 
-/// Returns at the first SIGINT or SIGTERM; never, where the process can't listen for them.
-pub(crate) async fn signal() {
+/// SIGINT and SIGTERM (Ctrl-C elsewhere than on Unix), from when they are caught. One that can't be never comes.
+pub(crate) struct Signals {
     #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(_) => std::future::pending().await,
+    caught: [Option<tokio::signal::unix::Signal>; 2],
+}
+
+impl Signals {
+    /// Catches them; within a runtime.
+    pub(crate) fn catch() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Self { caught: [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()) }
         }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    let interrupted = async {
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Returns at the next of them.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.caught;
+            tokio::select! {
+                () = received(interrupt) => {}
+                () = received(terminate) => {}
+            }
+        }
+        #[cfg(not(unix))]
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
     }
+}
+
+#[cfg(unix)]
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns at the first SIGINT or SIGTERM from now on.
+pub(crate) async fn signal() {
+    Signals::catch().next().await;
 }
