@@ -7,6 +7,7 @@ mod mode;
 mod model;
 mod plan;
 mod planner;
+mod receipt;
 
 pub use cbr::{Cbr, FrameBytes};
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
@@ -14,3 +15,4 @@ pub use h264::{Complexity, qp_of_quality, quality_of_qp};
 pub use mode::Mode;
 pub use plan::{Plan, Reason, Scale};
 pub use planner::{Goal, Hints};
+pub use receipt::Receipt;
