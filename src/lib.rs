@@ -49,6 +49,7 @@
 //! | [`resize`] | frames to another size |
 //! | [`rate`] | network facts to plans |
 //! | [`session`] | one stream: push, feed back, poll |
+//! | [`netem`] | networks in virtual time: recorded links, and senders to compare |
 //! | [`limits`] | every bound, with its unit |
 //! | `images` | PNG, JPEG and WebP in, PNG out (feature `images`) |
 //! | `service` | the gRPC and HTTP server (feature `server`) |
@@ -74,6 +75,7 @@ pub mod frame;
 pub mod images;
 pub mod kernel;
 pub mod limits;
+pub mod netem;
 pub mod quality;
 pub mod rate;
 pub mod resize;

@@ -40,6 +40,14 @@ pub const WINDOW_FRAMES: std::ops::RangeInclusive<u32> = 1..=8;
 pub const Y4M_FPS: std::ops::RangeInclusive<f64> = 1.0..=1_000.0;
 /// Longest header or `FRAME` line of a y4m stream, newline included, bytes.
 pub const MAX_Y4M_LINE_BYTES: usize = 1_024;
+/// Time after which a link's trace repeats, seconds.
+pub const TRACE_SECONDS: std::ops::RangeInclusive<f64> = 0.001..=7_200.0;
+/// What a simulated link carries, kbit/s.
+pub const TRACE_KBPS: std::ops::RangeInclusive<f64> = 0.0..=10_000_000.0;
+/// Time that is simulated, seconds.
+pub const SIMULATED_SECONDS: std::ops::RangeInclusive<f64> = 1.0..=7_200.0;
+/// Packets that may wait at a simulated link.
+pub const QUEUE_PACKETS: std::ops::RangeInclusive<f64> = 1.0..=1_000_000.0;
 /// Frames in one batch call.
 pub const MAX_BATCH_FRAMES: usize = 64;
 

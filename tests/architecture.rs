@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms of the engine, and the rooms each may use.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("limits.rs", &["error"]),
     ("error.rs", &[]),
     ("kernel", &["error", "limits", "frame", "kernel"]),
@@ -16,6 +16,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("resize.rs", &["error", "limits", "frame", "kernel"]),
     ("codec", &["error", "limits", "frame", "kernel", "codec"]),
     ("rate", &["error", "limits", "codec", "rate"]),
+    ("netem", &["error", "limits", "codec", "rate", "netem"]),
     ("session", &["error", "limits", "frame", "kernel", "codec", "quality", "resize", "rate", "session", "engine"]),
     ("engine.rs", &["error", "limits", "frame", "kernel", "codec", "quality", "resize", "rate", "session"]),
 ];
