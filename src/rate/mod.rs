@@ -1,7 +1,11 @@
 //! Network facts to a plan. Nothing here touches pixels.
 
+mod base;
 mod cbr;
 mod conditions;
+mod controller;
+mod delivery;
+mod flight;
 mod h264;
 mod mode;
 mod model;
@@ -11,6 +15,7 @@ mod receipt;
 
 pub use cbr::{Cbr, FrameBytes};
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
+pub use controller::Controller;
 pub use h264::{Complexity, qp_of_quality, quality_of_qp};
 pub use mode::Mode;
 pub use plan::{Plan, Reason, Scale};
