@@ -91,5 +91,5 @@ pub use error::{Error, Result};
 pub use frame::{ColorSpace, Frame, FrameBuf, Matrix, PixelFormat, Range};
 pub use kernel::Level;
 pub use limits::Limits;
-pub use rate::{Mode, NetworkConditions, Plan};
+pub use rate::{Mode, NetworkConditions, Plan, Receipt};
 pub use session::{Coded, Coder, Feedback, Order, Output, Packet, PacketInfo, Session, SessionConfig, Stamp};

@@ -53,6 +53,11 @@ impl NetworkConditions {
         Ok(Self { bandwidth_kbps, rtt_ms, packet_loss_percent, jitter_ms })
     }
 
+    /// Conditions that were measured, within their ranges.
+    pub(crate) const fn measured(bandwidth_kbps: f64, rtt_ms: f64) -> Self {
+        Self { bandwidth_kbps, rtt_ms, packet_loss_percent: 0.0, jitter_ms: 0.0 }
+    }
+
     /// Conditions from a single score, 0 (unusable) to 1 (excellent): bandwidth grows by the power from 64 kbit/s to
     /// 100 Mbit/s, delay, loss and jitter shrink with it.
     ///

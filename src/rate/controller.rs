@@ -14,7 +14,8 @@ use std::time::Duration;
 use crate::rate::base::{Base, Times};
 use crate::rate::delivery::Delivery;
 use crate::rate::flight::{Arrived, Flight};
-use crate::rate::{Mode, NetworkConditions, Receipt};
+use crate::limits;
+use crate::rate::{Mode, NetworkConditions, Plan, Reason, Receipt};
 
 /// Bytes of a packet on the wire, about: what a link delivers at a time.
 const PACKET_BYTES: f64 = 1_500.0;
@@ -71,6 +72,13 @@ const EMPTYING_MS: f64 = 500.0;
 const CLOCK_STEP_MS: f64 = 5_000.0;
 /// Seconds for which lowest rates are kept.
 const LOWEST: usize = 10;
+/// Over how long a rate is taken for steady, ms: one that falls, and one that rises.
+const FALLING_MS: f64 = 1_500.0;
+const RISING_MS: f64 = 5_000.0;
+/// Fraction of its budget that a frame aims for, where the codec can aim.
+const AIM: f64 = 0.92;
+/// How many times what a frame is expected to need a budget must be so as not to limit it.
+const PLENTY: f64 = 2.0;
 /// How much later than at best a receiver shows a frame before it counts as falling behind, ms.
 const LAGGING_MS: f64 = 25.0;
 
@@ -96,6 +104,8 @@ pub struct Controller {
     receipts: u64,
     received_bytes: f64,
     first_bytes: f64,
+    /// When the first receipt came, ms.
+    heard_ms: f64,
     /// When the newest receipt came, by both clocks, ms.
     receipt_ms: f64,
     received_ms: f64,
@@ -103,6 +113,8 @@ pub struct Controller {
     /// Bytes a millisecond that are expected, and that the last second had.
     rate: f64,
     long_rate: f64,
+    /// What is to be counted on for seconds.
+    steady_rate: f64,
     variation: Variation,
     /// Lowest short rate in each of the last seconds, by the second modulo [`LOWEST`].
     lowest: [f64; LOWEST],
@@ -159,12 +171,14 @@ impl Controller {
             base: Base::new(),
             receipts: 0,
             received_bytes: 0.0,
+            heard_ms: 0.0,
             first_bytes: declared.map_or(FIRST_BYTES, |_| FIRST_BYTES_DECLARED),
             receipt_ms: 0.0,
             received_ms: 0.0,
             sent_ms: f64::NEG_INFINITY,
             rate,
             long_rate: rate,
+            steady_rate: rate,
             variation: Variation::default(),
             lowest,
             lowest_second: 0,
@@ -187,7 +201,7 @@ impl Controller {
     pub fn declare(&mut self, network: &NetworkConditions) {
         self.rate = bytes_per_ms(network);
         if self.receipts == 0 {
-            (self.long_rate, self.first_bytes) = (self.rate, FIRST_BYTES_DECLARED);
+            (self.long_rate, self.steady_rate, self.first_bytes) = (self.rate, self.rate, FIRST_BYTES_DECLARED);
         }
     }
 
@@ -222,6 +236,31 @@ impl Controller {
             return Some(room.min(self.burst()) as u32);
         }
         self.may_ask(now_ms).then_some(LEAST_BYTES as u32)
+    }
+
+    /// Holds the plan of a frame at `now`, expected to take `needed_bytes` at the best quality of use, to the budget.
+    pub(crate) fn bind(&self, plan: &mut Plan, needed_bytes: f64, now: Duration) {
+        let budget_bytes = self.budget(now).unwrap_or(LEAST_BYTES as u32);
+        plan.frame_divisor = 1;
+        match plan.reason {
+            Reason::Reduction { budget_bytes: allowed, .. } if allowed <= budget_bytes => {}
+            Reason::LinkHasRoom { .. } if f64::from(budget_bytes) > PLENTY * needed_bytes => {
+                plan.budget_bytes = Some(budget_bytes);
+            }
+            _ => {
+                let (rate_kbps, in_flight_bytes) = (self.rate_kbps(), self.in_flight());
+                plan.reason = Reason::Window { rate_kbps, in_flight_bytes, budget_bytes };
+                plan.budget_bytes = Some(budget_bytes);
+                plan.target_bytes = Some((f64::from(budget_bytes) * AIM) as u32);
+            }
+        }
+    }
+
+    /// What is known of the network, in the words of declarations.
+    pub fn conditions(&self) -> NetworkConditions {
+        let (low, high) = (*limits::BANDWIDTH_KBPS.start(), *limits::BANDWIDTH_KBPS.end());
+        let rtt_ms = self.round_trip_ms().clamp(*limits::RTT_MS.start(), *limits::RTT_MS.end());
+        NetworkConditions::measured((self.steady_rate * 8.0).clamp(low, high), rtt_ms)
     }
 
     /// When [`Controller::budget`] is worth asking again, if no receipt comes before.
@@ -265,6 +304,9 @@ impl Controller {
             self.shrink_for_loss(now_ms);
         }
         self.queue_ms = queued_ms.max(0.97 * self.queue_ms);
+        if is_first {
+            self.heard_ms = now_ms;
+        }
         self.count_delivery(&arrived, received_ms, queued_ms, is_first);
         self.display.note(receipt);
         self.tells_parts |= !receipt.is_whole;
@@ -353,6 +395,10 @@ impl Controller {
         let is_warm = self.receipts > 30;
         self.rate = expected.min(if is_warm { grown.max(long) } else { grown }).max(LEAST_RATE);
         self.long_rate = long;
+        // No longer than there has been anything to remember.
+        let memory_ms = if long < self.steady_rate { FALLING_MS } else { RISING_MS }.min(now_ms - self.heard_ms);
+        let speed = if memory_ms > since_receipt_ms { since_receipt_ms.max(0.0) / memory_ms } else { 1.0 };
+        self.steady_rate += speed * (long - self.steady_rate);
         self.note_lowest(short, now_ms);
     }
 

@@ -43,6 +43,15 @@ pub enum Reason {
         /// Bytes a frame may take at this frame rate.
         budget_bytes: u32,
     },
+    /// The link, as receipts tell of it, sets the budget.
+    Window {
+        /// What it carried in the last second, kbit/s.
+        rate_kbps: f64,
+        /// Bytes sent and not yet received.
+        in_flight_bytes: u64,
+        /// Bytes that the frame may take.
+        budget_bytes: u32,
+    },
     /// The constant bit rate sets the budget.
     Bitrate {
         /// The rate, kbit/s.
@@ -68,6 +77,12 @@ impl fmt::Display for Reason {
             Self::LinkHasRoom { goodput_kbps } => write!(f, "link has room: {goodput_kbps:.0} kbit/s"),
             Self::LinkLimits { goodput_kbps, budget_bytes } => {
                 write!(f, "link limits: {goodput_kbps:.0} kbit/s, {budget_bytes} bytes a frame")
+            }
+            Self::Window { rate_kbps, in_flight_bytes, budget_bytes } => {
+                write!(
+                    f,
+                    "link measured: {rate_kbps:.0} kbit/s, {in_flight_bytes} bytes on their way, {budget_bytes} for this frame"
+                )
             }
             Self::Bitrate { kbps, target_bytes } => {
                 write!(f, "{kbps:.0} kbit/s asked: about {target_bytes} bytes for this frame")

@@ -100,6 +100,17 @@ impl Goal {
         plan
     }
 
+    /// As [`Goal::plan`], at a size that is decided already.
+    pub(crate) fn plan_at(&self, scale: Scale, network: Option<&NetworkConditions>) -> Plan {
+        let mut plan = self.plan(network);
+        (plan.scale, plan.frame_divisor) = (scale, 1);
+        plan.keyframe = self.is_keyframe(scale);
+        if let Some(budget) = plan.budget_bytes {
+            plan.quality = self.quality_for(f64::from(budget), scale, plan.keyframe, self.mode.quality());
+        }
+        plan
+    }
+
     /// The plan once sizes have settled, and what it is expected to give.
     pub fn hints(&self, network: Option<&NetworkConditions>) -> Hints {
         let plan = Self { scale: self.plan(network).scale, ..*self }.plan(network);
@@ -173,6 +184,11 @@ impl Goal {
     fn can_have(&self, scale: Scale) -> bool {
         let takes = |side| limits::H264_SIDE.contains(&f64::from(scale.apply(side)));
         scale == Scale::FULL || self.codec != Codec::H264 || (takes(self.width) && takes(self.height))
+    }
+
+    /// Bytes that a packet is expected to take at the mode's quality.
+    pub(crate) fn needed(&self, plan: &Plan) -> f64 {
+        self.predicted(self.mode.quality(), plan.scale, plan.keyframe)
     }
 
     /// Bytes a packet of this quality and scale is expected to take.

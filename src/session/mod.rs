@@ -48,7 +48,7 @@ pub use stats::{Recent, Stats};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
-use crate::rate::{Cbr, Complexity, Goal, NetworkConditions, Plan, Scale};
+use crate::rate::{Cbr, Complexity, Controller, Goal, Ladder, NetworkConditions, Plan, Receipt, Scale};
 use crate::resize::Resizer;
 use link::Link;
 use promise::Promise;
@@ -65,6 +65,9 @@ pub enum Feedback {
         /// Number of its frame.
         frame_number: u64,
     },
+    /// The receiver has a packet or a part of it, and tells when. Three of these, and what they say of the network counts for more
+    /// than any declaration.
+    Received(Receipt),
     /// The receiver will never have a packet. What comes next is made without it: predicted from an older packet that was
     /// acknowledged, or standing alone.
     Lost {
@@ -87,12 +90,13 @@ pub struct Session {
     resizer: Resizer,
     scaled: FrameBuf,
     link: Link,
+    controller: Controller,
     promise: Promise,
     effort: Effort,
     bitrate: Option<Cbr>,
     complexity: f64,
     h264: Complexity,
-    scale: Scale,
+    ladder: Ladder,
     sent: Sent,
     keyframe_wanted: bool,
     /// Frames until one is coded, where the plan sheds some.
@@ -117,6 +121,7 @@ impl Session {
         config.validate()?;
         Ok(Self {
             link: Link::new(config.network),
+            controller: Controller::new(config.mode, config.fps, config.network.as_ref()),
             promise: Promise::default(),
             effort: Effort::new(config.h264.preset, config.deadline_ms),
             bitrate: config.bitrate_kbps.map(|kbps| Cbr::new(kbps, BITRATE_BUFFER_MS)).transpose()?,
@@ -126,7 +131,7 @@ impl Session {
             scaled: FrameBuf::zeroed(config.format, 1, 1)?,
             complexity: 1.0,
             h264: Complexity::default(),
-            scale: Scale::FULL,
+            ladder: Ladder::new(),
             sent: Sent::default(),
             keyframe_wanted: true,
             until_coded: 0,
@@ -155,12 +160,12 @@ impl Session {
             self.drop_frame(stamp, DropReason::FrameRate);
             return Ok(());
         }
-        if self.ready.is_none() && self.held.is_none() && self.link.is_free(now, self.config.fps) {
+        if self.ready.is_none() && self.held.is_none() && self.may_send(now) {
             let frame = frame.with_color(self.config.color);
             self.compress(stamp, &frame, now);
         } else {
             if let Some(older) = self.held.replace(stamp) {
-                let busy = !self.link.is_free(now, self.config.fps);
+                let busy = !self.may_send(now);
                 self.drop_frame(older, if busy { DropReason::LinkBusy } else { DropReason::Superseded });
             }
             self.held_frame.copy_from(frame);
@@ -176,7 +181,7 @@ impl Session {
             None => {}
         }
         if self.ready.is_none()
-            && self.link.is_free(now, self.config.fps)
+            && self.may_send(now)
             && let Some(stamp) = self.held.take()
         {
             let held = std::mem::replace(&mut self.held_frame, FrameBuf::empty(self.config.format));
@@ -189,7 +194,7 @@ impl Session {
         if let Some(Event::Failed(failed)) = self.events.pop_front() {
             return Output::Failed(failed);
         }
-        Output::Wait(self.held.is_some().then(|| self.link.free_at(self.config.fps)))
+        Output::Wait(self.held.is_some().then(|| self.next_chance(now)))
     }
 
     /// Takes what the receiver, the network or the user says; the next frame's plan follows it.
@@ -199,22 +204,27 @@ impl Session {
     pub fn feedback(&mut self, feedback: Feedback, now: Duration) -> Result<()> {
         match feedback {
             Feedback::Ack { frame_number } => {
-                if self.last_number.is_some_and(|last| frame_number <= last) {
-                    self.stats.acked += 1;
-                }
-                if let Found::Sent(id) = self.sent.find(frame_number) {
-                    self.coder.acknowledge(id);
+                self.acknowledge(frame_number);
+            }
+            Feedback::Received(receipt) => {
+                self.controller.received(&receipt, now);
+                if receipt.is_whole {
+                    self.acknowledge(receipt.frame_number);
                 }
             }
             Feedback::Lost { frame_number } => self.lose(frame_number),
             Feedback::Network(network) => {
                 self.config.network = Some(network);
                 self.link.declare(network, now);
+                self.controller.declare(&network);
                 // How many frames are shed was decided for the network before.
                 self.until_coded = 0;
             }
             Feedback::Keyframe => self.keyframe_wanted = true,
-            Feedback::Reconfigure(changes) => self.config = changes.apply(&self.config)?,
+            Feedback::Reconfigure(changes) => {
+                self.config = changes.apply(&self.config)?;
+                self.controller.reconfigure(self.config.mode, self.config.fps);
+            }
         }
         Ok(())
     }
@@ -228,7 +238,25 @@ impl Session {
 
     /// The plan of the next frame at `now`, as things are.
     pub fn plan(&self, now: Duration) -> Plan {
-        let goal = Goal {
+        let wanted = self.goal().plan(self.network().as_ref());
+        let scale = if self.controller.is_measured() { self.ladder.step(wanted.scale, now) } else { wanted.scale };
+        let mut plan = if scale == wanted.scale { wanted } else { self.goal().plan_at(scale, self.network().as_ref()) };
+        // JPEG stands alone unless it was agreed that its tables are sent once.
+        if self.config.codec == Codec::Jpeg {
+            plan.keyframe = self.keyframe_wanted || !self.config.abbreviate;
+        }
+        if self.controller.is_measured() {
+            let needed_bytes = self.goal().needed(&plan);
+            self.controller.bind(&mut plan, needed_bytes, now);
+        }
+        if let Some(bitrate) = &self.bitrate {
+            bitrate.bind(&mut plan, self.config.fps, now);
+        }
+        plan
+    }
+
+    fn goal(&self) -> Goal {
+        Goal {
             codec: self.config.codec,
             width: self.config.width,
             height: self.config.height,
@@ -238,18 +266,27 @@ impl Session {
             target_reduction: self.config.target_reduction,
             complexity: self.complexity,
             h264: self.h264,
-            scale: self.scale,
+            scale: self.ladder.scale(),
             keyframe: self.keyframe_wanted,
-        };
-        let mut plan = goal.plan(self.config.network.as_ref());
-        // JPEG stands alone unless it was agreed that its tables are sent once.
-        if self.config.codec == Codec::Jpeg {
-            plan.keyframe = self.keyframe_wanted || !self.config.abbreviate;
         }
-        if let Some(bitrate) = &self.bitrate {
-            bitrate.bind(&mut plan, self.config.fps, now);
+    }
+
+    /// The network as it was measured, or else as it was declared.
+    fn network(&self) -> Option<NetworkConditions> {
+        if self.controller.is_measured() { Some(self.controller.conditions()) } else { self.config.network }
+    }
+
+    /// Whether a frame may be sent now: as receipts say, or else the declared link.
+    fn may_send(&self, now: Duration) -> bool {
+        if self.controller.is_measured() {
+            self.controller.budget(now).is_some()
+        } else {
+            self.link.is_free(now, self.config.fps)
         }
-        plan
+    }
+
+    fn next_chance(&self, now: Duration) -> Duration {
+        if self.controller.is_measured() { self.controller.next_chance(now) } else { self.link.free_at(self.config.fps) }
     }
 
     /// What the session was opened with, and has been changed to.
@@ -283,6 +320,15 @@ impl Session {
         }
     }
 
+    fn acknowledge(&mut self, frame_number: u64) {
+        if self.last_number.is_some_and(|last| frame_number <= last) {
+            self.stats.acked += 1;
+        }
+        if let Found::Sent(id) = self.sent.find(frame_number) {
+            self.coder.acknowledge(id);
+        }
+    }
+
     fn lose(&mut self, frame_number: u64) {
         match self.sent.find(frame_number) {
             Found::Sent(id) => {
@@ -305,9 +351,11 @@ impl Session {
 
     /// Codes a frame to `ready` and `data`, or tells why not.
     fn compress(&mut self, stamp: Stamp, frame: &Frame<'_>, now: Duration) {
+        let wanted = self.goal().plan(self.network().as_ref()).scale;
         match self.try_compress(stamp, frame, now) {
             Ok(info) => {
                 self.link.send(info.compressed_bytes, now);
+                self.controller.sent(stamp.frame_number, info.compressed_bytes as u32, now);
                 if let Some(bitrate) = &mut self.bitrate {
                     bitrate.sent(now, info.compressed_bytes);
                 }
@@ -315,7 +363,7 @@ impl Session {
                 let is_start = info.keyframe && info.codec == self.config.codec;
                 self.keyframe_wanted = (self.keyframe_wanted && !is_start) || info.codec != self.config.codec;
                 self.until_coded = info.plan.frame_divisor - 1;
-                self.scale = info.plan.scale;
+                self.ladder.note(wanted, info.plan.scale, now);
                 self.learn(&info);
                 self.stats.count_packet(&info);
                 self.ready = Some(info);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 
 use super::{Content, picture, pool};
+use crate::rate::Receipt;
 use crate::session::{Changes, Fallback};
 use crate::{
     Codec, Engine, Feedback, Mode, NetworkConditions, Output, PacketInfo, PixelFormat, Session, SessionConfig, Stamp,
@@ -32,6 +33,8 @@ enum Operation {
     Score { score: f64 },
     /// Acknowledge.
     Ack { frame_number: u64 },
+    /// Acknowledge with times.
+    Received { frame_number: u8, bytes: u32, is_whole: bool, at_ms: u32, shown_ms: Option<u16> },
     /// Report a loss.
     Lost { frame_number: u64 },
     /// Ask for a keyframe.
@@ -103,6 +106,17 @@ impl Run {
             }
             Operation::Score { score } => self.declare(NetworkConditions::from_score(score)),
             Operation::Ack { frame_number } => self.tell(Feedback::Ack { frame_number }),
+            Operation::Received { frame_number, bytes, is_whole, at_ms, shown_ms } => {
+                let last_received = Duration::from_millis(at_ms.into());
+                self.tell(Feedback::Received(Receipt {
+                    frame_number: self.number.saturating_sub(frame_number.into()),
+                    bytes,
+                    is_whole,
+                    first_received: last_received,
+                    last_received,
+                    displayed: shown_ms.map(|ms| last_received + Duration::from_millis(ms.into())),
+                }));
+            }
             Operation::Lost { frame_number } => self.tell(Feedback::Lost { frame_number }),
             Operation::Keyframe => self.tell(Feedback::Keyframe),
             Operation::Reconfigure { mode, target_reduction, min_quality, fps, measure } => {

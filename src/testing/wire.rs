@@ -76,7 +76,12 @@ fn stream_message(data: Bytes) {
                 assert!(!refusal.violations.is_empty());
             }
         }
-        StreamMessage::Frame(_) | StreamMessage::Ack(_) | StreamMessage::Lost(_) | StreamMessage::Keyframe(_) => {}
+        StreamMessage::Ack(ack) => {
+            if let Ok(Some(receipt)) = wire::receipt(&ack) {
+                assert!(receipt.first_received <= receipt.last_received);
+            }
+        }
+        StreamMessage::Frame(_) | StreamMessage::Lost(_) | StreamMessage::Keyframe(_) => {}
     }
 }
 

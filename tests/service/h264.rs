@@ -40,7 +40,7 @@ async fn a_stream_of_no_codec_is_h264_and_tells_what_players_call_it() {
     }
     assert!(packets[0].codec_string.starts_with("avc1.6400"), "{}", packets[0].codec_string);
 
-    talk.say(In::Ack(proto::Ack { frame_number: 1, received_us: 1 })).await;
+    talk.say(In::Ack(proto::Ack { frame_number: 1, received_us: 1, ..proto::Ack::default() })).await;
     talk.say(In::Lost(proto::Lost { frame_number: 8 })).await;
     frames(&mut talk, 9..=9, (320, 180)).await;
     talk.say(In::Keyframe(proto::KeyframeRequest {})).await;

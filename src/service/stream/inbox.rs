@@ -85,8 +85,14 @@ impl Stream {
 
     fn hear_ack(&mut self, ack: &proto::Ack) -> Result<(), Refusal> {
         self.check_sent(ack.frame_number, "ack.frame_number")?;
-        self.place.entry.live().stats.acked += 1;
-        self.give(Feedback::Ack { frame_number: ack.frame_number }, None);
+        let feedback = match wire::receipt(ack)? {
+            Some(receipt) => Feedback::Received(receipt),
+            None => Feedback::Ack { frame_number: ack.frame_number },
+        };
+        if ack.bytes == 0 {
+            self.place.entry.live().stats.acked += 1;
+        }
+        self.give(feedback, None);
         Ok(())
     }
 

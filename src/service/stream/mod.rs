@@ -380,7 +380,7 @@ impl Stream {
         match feedback {
             Feedback::Network(network) => self.config.network = Some(network),
             Feedback::Reconfigure(changes) => self.config = changed(&self.config, &changes).unwrap_or(self.config),
-            Feedback::Ack { .. } | Feedback::Lost { .. } | Feedback::Keyframe => {}
+            Feedback::Ack { .. } | Feedback::Received(_) | Feedback::Lost { .. } | Feedback::Keyframe => {}
         }
         self.feedback.push((feedback, asked_by));
         if !matches!(self.home, Home::Away) {
@@ -397,6 +397,10 @@ impl Stream {
                     tracing::error!(%error, "feedback that was checked has been refused");
                 }
                 plan = Some(session.plan(self.begun.elapsed()));
+            }
+            // There may be room now for a frame that is held.
+            if matches!(feedback, Feedback::Received(_) | Feedback::Network(_)) && self.wake.is_some() {
+                self.wake = Some(Duration::ZERO);
             }
             if let Some(Command::Network(_, answer)) = asked_by {
                 // Whoever asked may have gone.

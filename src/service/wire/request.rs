@@ -8,7 +8,7 @@ use crate::codec::Codec;
 use crate::codec::jpeg::Subsampling;
 use crate::frame::PixelFormat;
 use crate::limits::Limits;
-use crate::rate::{Complexity, Goal, NetworkConditions, Scale};
+use crate::rate::{Complexity, Goal, NetworkConditions, Receipt, Scale};
 use crate::service::proto;
 use crate::service::refusal::Refusal;
 use crate::service::wire::check::{self, Faults, network_faults};
@@ -202,6 +202,30 @@ pub(crate) fn changes(reconfigure: &proto::Reconfigure) -> Result<Changes, Refus
         fps: reconfigure.fps,
         measure_quality: reconfigure.measure_quality,
     }))
+}
+
+/// What an acknowledgement says of the network, where it tells a time.
+pub(crate) fn receipt(ack: &proto::Ack) -> Result<Option<Receipt>, Refusal> {
+    let mut faults = Faults::default();
+    if ack.first_received_us > ack.received_us {
+        let told = format!("{} is after received_us, {}", ack.first_received_us, ack.received_us);
+        faults.push("ack", "first_received_us", told);
+    }
+    if (1..ack.received_us).contains(&ack.displayed_us) {
+        let told = format!("{} is before received_us, {}", ack.displayed_us, ack.received_us);
+        faults.push("ack", "displayed_us", told);
+    }
+    let told = |us: u64| (us > 0).then(|| Duration::from_micros(us));
+    let last = told(ack.received_us);
+    let receipt = last.map(|last_received| Receipt {
+        frame_number: ack.frame_number,
+        bytes: ack.bytes,
+        is_whole: ack.bytes == 0,
+        first_received: told(ack.first_received_us).unwrap_or(last_received),
+        last_received,
+        displayed: told(ack.displayed_us),
+    });
+    faults.into_result(Some(receipt))
 }
 
 /// A single frame's order.
