@@ -28,7 +28,8 @@ fn picture(number: u64) -> FrameBuf {
 
 fn session(codec: Codec, mode: Mode) -> Session {
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
-    let config = SessionConfig { mode, fps: FPS.into(), ..SessionConfig::new(codec, PixelFormat::I420, WIDTH, HEIGHT) };
+    let base = SessionConfig::new(codec, PixelFormat::I420, WIDTH, HEIGHT);
+    let config = SessionConfig { mode, fps: FPS.into(), receipts: true, ..base };
     Engine::new(pool).session(config).unwrap()
 }
 
@@ -90,6 +91,11 @@ fn play(mut session: Session, link: &[(u32, f64)], seconds: u32, hears: impl Fn(
                 Output::Failed(failed) => panic!("frame {}: {}", failed.stamp.frame_number, failed.error),
                 Output::Wait(_) => break,
             }
+        }
+    }
+    if std::env::var_os("SHOW").is_some() {
+        for s in &sent {
+            println!("{s:?}");
         }
     }
     sent

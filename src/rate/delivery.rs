@@ -51,13 +51,16 @@ impl Delivery {
         self.total.busy_ms += busy_ms;
     }
 
-    /// Rate over the last `ms`, or over longer where the link had too little to do; `None` before the first receipt.
+    /// Rate over the last `ms`, or over longer where the link had too little to do; `None` where it had too little for long.
     pub(crate) fn rate(&self, ms: f64) -> Option<f64> {
         let mut ms = ms;
         loop {
             let sums = self.over(ms)?;
-            if sums.busy_ms >= LEAST_BUSY_MS || ms >= LONGEST_MS {
-                return Some(sums.bytes / sums.busy_ms.max(LEAST_BUSY_MS));
+            if sums.busy_ms >= LEAST_BUSY_MS {
+                return Some(sums.bytes / sums.busy_ms);
+            }
+            if ms >= LONGEST_MS {
+                return None;
             }
             ms = (2.0 * ms).min(LONGEST_MS);
         }
@@ -116,7 +119,7 @@ mod tests {
         (0..50).for_each(|step| delivery.add(f64::from(step) * 100.0, 600.0, 1.0));
         assert_eq!(delivery.rate(100.0), Some(600.0));
         delivery.add(1e7, 600.0, 1.0);
-        assert_eq!(delivery.rate(100.0), Some(150.0), "alone after a long silence, over the least busy time");
+        assert_eq!(delivery.rate(100.0), None, "alone after a long silence");
     }
 
     #[test]

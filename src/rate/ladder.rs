@@ -5,16 +5,17 @@ use std::time::Duration;
 use crate::rate::Scale;
 
 /// How long a smaller size must have been wanted, and how long after the last change.
-const DOWN_AFTER: Duration = Duration::from_millis(400);
-const DOWN_REST: Duration = Duration::from_secs(2);
+const DOWN_AFTER: Duration = Duration::from_millis(100);
+const DOWN_REST: Duration = Duration::from_secs(1);
 /// The same of a larger one.
-const UP_AFTER: Duration = Duration::from_secs(4);
+const UP_AFTER: Duration = Duration::from_secs(3);
 const UP_REST: Duration = Duration::from_secs(10);
 
 /// The size that frames are coded at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ladder {
     scale: Scale,
+    has_begun: bool,
     changed: Option<Duration>,
     /// Since when every plan has wanted a smaller size, or a larger one, and the nearest of those wanted.
     wish: Option<(Scale, Duration)>,
@@ -22,7 +23,7 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     pub(crate) const fn new() -> Self {
-        Self { scale: Scale::FULL, changed: None, wish: None }
+        Self { scale: Scale::FULL, has_begun: false, changed: None, wish: None }
     }
 
     /// The size of the last frame.
@@ -32,6 +33,9 @@ impl Ladder {
 
     /// The size of a frame for which a plan wants `wanted`.
     pub(crate) fn step(&self, wanted: Scale, now: Duration) -> Scale {
+        if !self.has_begun {
+            return wanted;
+        }
         let (after, rest) = if wanted < self.scale { (DOWN_AFTER, DOWN_REST) } else { (UP_AFTER, UP_REST) };
         let has_rested = self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
         match self.wish(wanted, now) {
@@ -43,6 +47,9 @@ impl Ladder {
     /// A frame was planned for which `wanted` was wanted, and is coded at `scale`.
     pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, now: Duration) {
         self.wish = self.wish(wanted, now);
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.scale = scale;
+        }
         if scale != self.scale {
             (self.scale, self.changed, self.wish) = (scale, Some(now), None);
         }
@@ -88,19 +95,24 @@ mod tests {
 
     #[test]
     fn down_soon_and_up_late() {
-        assert_eq!(play(&[(5.0, 0), (10.0, 2), (30.0, 0)]), [(0.0, 0), (5.4, 2), (15.4, 0)]);
+        assert_eq!(play(&[(5.0, 0), (10.0, 2), (30.0, 0)]), [(0.0, 0), (5.1, 2), (15.1, 0)]);
+    }
+
+    #[test]
+    fn the_first_frame_is_as_wanted() {
+        assert_eq!(play(&[(5.0, 3), (9.0, 0)]), [(0.0, 0), (0.0, 3), (8.0, 0)]);
     }
 
     #[test]
     fn a_moment_changes_nothing() {
-        assert_eq!(play(&[(5.0, 0), (5.3, 3), (20.0, 0)]), [(0.0, 0)]);
+        assert_eq!(play(&[(5.0, 0), (5.1, 3), (20.0, 0)]), [(0.0, 0)]);
         let flicker: Vec<_> = (1..60).map(|k| (f64::from(k), k as usize % 2)).collect();
         assert_eq!(play(&flicker).len(), 2, "down once and then never long enough wanted up");
     }
 
     #[test]
     fn the_least_of_what_was_wanted_is_done() {
-        assert_eq!(play(&[(2.0, 4), (2.1, 1), (9.0, 4)])[1].1, 4);
-        assert_eq!(play(&[(1.0, 1), (9.0, 4)]), [(0.0, 0), (0.4, 1), (2.4, 4)]);
+        assert_eq!(play(&[(1.0, 0), (9.0, 2), (12.0, 0), (22.0, 1)])[2], (15.0, 0));
+        assert_eq!(play(&[(1.0, 1), (9.0, 4)]), [(0.0, 0), (0.0, 1), (1.1, 4)]);
     }
 }

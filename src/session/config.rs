@@ -33,6 +33,9 @@ pub struct SessionConfig {
     pub max_latency_ms: u32,
     /// Declared network; a link without limits where absent.
     pub network: Option<NetworkConditions>,
+    /// The receiver will tell when packets come ([`Feedback::Received`](crate::Feedback::Received)): frames wait for its word from the
+    /// first one on. Without it they go as if a network that nobody declared had no limits, until such word comes.
+    pub receipts: bool,
     /// PSNR and SSIM with every packet. Without it they are measured only now and then, to keep the quality floor.
     pub measure_quality: bool,
     /// Chroma sampling of JPEG packets.
@@ -68,6 +71,7 @@ impl SessionConfig {
             min_quality: None,
             max_latency_ms: 20,
             network: None,
+            receipts: false,
             measure_quality: false,
             subsampling: Subsampling::default(),
             h264: H264Config { recovery: true, ..H264Config::default() },

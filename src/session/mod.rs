@@ -239,13 +239,13 @@ impl Session {
     /// The plan of the next frame at `now`, as things are.
     pub fn plan(&self, now: Duration) -> Plan {
         let wanted = self.goal().plan(self.network().as_ref());
-        let scale = if self.controller.is_measured() { self.ladder.step(wanted.scale, now) } else { wanted.scale };
+        let scale = if self.is_steered() { self.ladder.step(wanted.scale, now) } else { wanted.scale };
         let mut plan = if scale == wanted.scale { wanted } else { self.goal().plan_at(scale, self.network().as_ref()) };
         // JPEG stands alone unless it was agreed that its tables are sent once.
         if self.config.codec == Codec::Jpeg {
             plan.keyframe = self.keyframe_wanted || !self.config.abbreviate;
         }
-        if self.controller.is_measured() {
+        if self.is_steered() {
             let needed_bytes = self.goal().needed(&plan);
             self.controller.bind(&mut plan, needed_bytes, now);
         }
@@ -273,12 +273,17 @@ impl Session {
 
     /// The network as it was measured, or else as it was declared.
     fn network(&self) -> Option<NetworkConditions> {
-        if self.controller.is_measured() { Some(self.controller.conditions()) } else { self.config.network }
+        if self.is_steered() { Some(self.controller.conditions()) } else { self.config.network }
+    }
+
+    /// Whether receipts, and not declarations, say what may be sent.
+    fn is_steered(&self) -> bool {
+        self.config.receipts || self.controller.is_measured()
     }
 
     /// Whether a frame may be sent now: as receipts say, or else the declared link.
     fn may_send(&self, now: Duration) -> bool {
-        if self.controller.is_measured() {
+        if self.is_steered() {
             self.controller.budget(now).is_some()
         } else {
             self.link.is_free(now, self.config.fps)
@@ -286,7 +291,7 @@ impl Session {
     }
 
     fn next_chance(&self, now: Duration) -> Duration {
-        if self.controller.is_measured() { self.controller.next_chance(now) } else { self.link.free_at(self.config.fps) }
+        if self.is_steered() { self.controller.next_chance(now) } else { self.link.free_at(self.config.fps) }
     }
 
     /// What the session was opened with, and has been changed to.
