@@ -6,6 +6,7 @@ use super::{Bbr, Copa, Fixed, Gcc, KeepAlive, Oracle, Salsify, Sprout, TigerVnc,
 use crate::error::{Error, Result};
 use crate::limits::{self, BITRATE_KBPS};
 use crate::netem::{Sender, SimulationConfig};
+use crate::rate::Mode;
 
 /// What is appended to a name for smallest frames in silence.
 const KEEP_ALIVE: &str = "+keepalive";
@@ -17,6 +18,8 @@ pub struct Setting {
     pub config: SimulationConfig,
     /// Bytes of the smallest frame.
     pub min_frame_bytes: u32,
+    /// How daring those that can choose are.
+    pub mode: Mode,
 }
 
 /// All names, a fixed rate by an example.
@@ -54,7 +57,7 @@ pub fn by_name(name: &str, setting: &Setting) -> Result<Box<dyn Sender>> {
 }
 
 fn plain(name: &str, setting: &Setting) -> Result<Box<dyn Sender>> {
-    let Setting { config, min_frame_bytes: min } = setting;
+    let Setting { config, min_frame_bytes: min, mode } = setting;
     let (min, fps) = (*min, config.fps);
     let (kind, argument) = name.split_once(':').map_or((name, None), |(kind, argument)| (kind, Some(argument)));
     let number = |field, usual, range| argument.map_or(Ok(usual), |text| number(name, field, text, range));
@@ -77,11 +80,20 @@ fn plain(name: &str, setting: &Setting) -> Result<Box<dyn Sender>> {
         ("tigervnc", None) => Box::new(TigerVnc::new(min)),
         ("twotimescale", _) => {
             // Its authors' rules have smallest frames in silence among them.
-            let inner = TwoTimescale::new(number("headroom", 1.2, &(0.5..=3.0))?, min);
+            let inner = TwoTimescale::new(number("headroom", headroom(*mode), &(0.5..=3.0))?, min);
             Box::new(KeepAlive::new(inner, min))
         }
         _ => return Err(unknown(name)),
     })
+}
+
+/// What a short-term rate may be above the long-term one.
+fn headroom(mode: Mode) -> f64 {
+    match mode {
+        Mode::Conservative => 1.0,
+        Mode::Adaptive => 1.2,
+        Mode::Aggressive => 1.3,
+    }
 }
 
 fn number(name: &str, field: &'static str, text: &str, range: &std::ops::RangeInclusive<f64>) -> Result<f64> {
@@ -107,7 +119,7 @@ mod tests {
     fn setting(down: Trace, seconds: f64) -> Setting {
         let up = Arc::new(Trace::constant(4_000.0).unwrap());
         let config = SimulationConfig { seconds, ..SimulationConfig::new(Arc::new(down), up) };
-        Setting { config, min_frame_bytes: 400 }
+        Setting { config, min_frame_bytes: 400, mode: Mode::Adaptive }
     }
 
     fn run(name: &str, setting: &Setting) -> Report {

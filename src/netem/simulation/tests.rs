@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::netem::senders::{Fixed, Oracle};
 use crate::netem::{LinkConfig, Loss, ModelConfig, ModelSource, TcpConfig, Trace, senders};
+use crate::rate::Mode;
 
 fn constant(kbps: f64) -> Arc<Trace> {
     Arc::new(Trace::constant(kbps).unwrap())
@@ -230,7 +231,7 @@ fn over_tcp(down: Arc<Trace>, loss: f64) -> Report {
     let mut config = SimulationConfig { tcp: Some(TcpConfig::default()), ..config(1_000.0) };
     config = SimulationConfig { seconds: 60.0, down, up: constant(4_000.0), ..config };
     config.down_link.loss = Loss::Independent { probability: loss };
-    let setting = senders::Setting { config: config.clone(), min_frame_bytes: 400 };
+    let setting = senders::Setting { config: config.clone(), min_frame_bytes: 400, mode: Mode::Adaptive };
     let mut sender = senders::by_name("twotimescale", &setting).unwrap();
     simulate(config, &mut sender, &mut model()).unwrap()
 }
