@@ -14,6 +14,7 @@ mod probe;
 mod progress;
 mod pump;
 mod serve;
+mod simulate;
 mod stop;
 mod stream;
 mod tally;
@@ -46,6 +47,7 @@ enum Command {
     Stream(stream::Args),
     Inspect(inspect::Args),
     Probe(probe::Args),
+    Simulate(simulate::Args),
     Top(top::Args),
     Demo(demo::Args),
 }
@@ -61,6 +63,7 @@ pub(crate) fn run() -> ExitCode {
             Command::Stream(args) => stream::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Probe(args) => probe::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Top(args) => top::run(&args),
             Command::Demo(args) => demo::run(&args),
         },

@@ -37,15 +37,23 @@ impl Progress {
 
     /// Tells what was done so far.
     pub(crate) fn update(&mut self, frames: u64, raw_bytes: u64, bytes: u64) {
+        let start = self.start;
+        self.tell(frames, || {
+            let fps = frames as f64 / start.elapsed().as_secs_f64().max(1e-3);
+            let reduction = 100.0 * (1.0 - bytes as f64 / raw_bytes.max(1) as f64);
+            format!("{frames} frames  {fps:.1} fps  {}  -{reduction:.1} %", HumanBytes(bytes))
+        });
+    }
+
+    /// Tells of so many frames in the caller's words, if it is time to.
+    pub(crate) fn tell(&mut self, frames: u64, message: impl FnOnce() -> String) {
         let now = Instant::now();
         if self.bar.is_hidden() || self.last.is_some_and(|last| now - last < INTERVAL) {
             return;
         }
         self.last = Some(now);
-        let fps = frames as f64 / (now - self.start).as_secs_f64().max(1e-3);
-        let reduction = 100.0 * (1.0 - bytes as f64 / raw_bytes.max(1) as f64);
         self.bar.set_position(if self.frames.is_some() { frames } else { self.extent.done() });
-        self.bar.set_message(format!("{frames} frames  {fps:.1} fps  {}  -{reduction:.1} %", HumanBytes(bytes)));
+        self.bar.set_message(message());
     }
 }
 

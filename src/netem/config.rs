@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::link::LinkConfig;
+use super::tcp::TcpConfig;
 use super::trace::Trace;
 use crate::error::Result;
 use crate::limits::{self, FPS, SIMULATED_SECONDS};
@@ -29,6 +30,8 @@ pub struct SimulationConfig {
     pub down_link: LinkConfig,
     /// The way back.
     pub up_link: LinkConfig,
+    /// The connection that carries frames; none for packets of their own.
+    pub tcp: Option<TcpConfig>,
     /// When the receiver says what it has.
     pub receipts: Receipts,
     /// Frames captured a second.
@@ -53,6 +56,7 @@ impl SimulationConfig {
             up,
             down_link: LinkConfig::default(),
             up_link: LinkConfig::default(),
+            tcp: None,
             receipts: Receipts::default(),
             fps: 60.0,
             seconds: 300.0,
@@ -72,6 +76,9 @@ impl SimulationConfig {
         limits::check("seconds", self.seconds, &SIMULATED_SECONDS)?;
         limits::check("warm_up_seconds", self.warm_up_seconds, &(0.0..=self.seconds - 0.5))?;
         limits::check("decode_time_ms", self.decode_time.as_secs_f64() * 1000.0, &(0.0..=1000.0))?;
+        if let Some(tcp) = &self.tcp {
+            tcp.validate()?;
+        }
         self.down_link.validate()?;
         self.up_link.validate()
     }

@@ -33,7 +33,9 @@ mod report;
 pub mod senders;
 mod simulation;
 mod source;
+mod tcp;
 mod trace;
+mod transport;
 
 use std::time::Duration;
 
@@ -44,6 +46,7 @@ pub use model::{ModelConfig, ModelSource};
 pub use report::{Decisions, Delays, Moment, Queues, Report};
 pub use simulation::{Simulation, simulate};
 pub use source::{Encoded, Score, Source};
+pub use tcp::TcpConfig;
 pub use trace::{OPPORTUNITY_BYTES, Rate, Trace};
 
 /// Decides when a frame is sent and how large it may be.

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::Sender;
 use super::config::{Receipts, SimulationConfig};
-use super::datagrams::{Datagrams, Piece};
+use super::datagrams::Piece;
 use super::link::Link;
 use super::measure::Measure;
 use super::receiver::Receiver;
 use super::report::Report;
 use super::source::{Encoded, Source};
+use super::tcp::{ACK_BYTES, Ack};
+use super::transport::{Parcel, Transport};
 use crate::error::Result;
 use crate::rate::Receipt;
 
@@ -20,7 +22,9 @@ const RECEIPT_BYTES: u32 = 80;
 /// What comes back to the sender.
 #[derive(Clone, Copy, Debug)]
 struct Back {
-    receipt: Receipt,
+    receipt: Option<Receipt>,
+    /// What the connection says of its own.
+    ack: Option<Ack>,
     /// How many of the frames that will never be shown the receiver knew of.
     lost: usize,
 }
@@ -39,9 +43,9 @@ struct Coding {
 pub struct Simulation {
     config: SimulationConfig,
     now_ms: u64,
-    down: Link<Piece>,
+    down: Link<Parcel>,
     up: Link<Back>,
-    datagrams: Datagrams,
+    transport: Transport,
     receiver: Receiver,
     /// Of the receiver's lost frames, how many the source was told of.
     lost_told: usize,
@@ -52,6 +56,7 @@ pub struct Simulation {
     displays: VecDeque<(u64, u64)>,
     on_screen: Option<u64>,
     measure: Measure,
+    parcels: Vec<Parcel>,
     pieces: Vec<Piece>,
     backs: Vec<Back>,
 }
@@ -79,7 +84,7 @@ impl Simulation {
             now_ms: 0,
             down,
             up,
-            datagrams: Datagrams::default(),
+            transport: Transport::new(config.tcp),
             receiver: Receiver::new(config.decode_time),
             lost_told: 0,
             captured: 0,
@@ -88,6 +93,7 @@ impl Simulation {
             displays: VecDeque::new(),
             on_screen: None,
             measure: Measure::new((config.warm_up_seconds * 1000.0) as u64),
+            parcels: Vec::new(),
             pieces: Vec::new(),
             backs: Vec::new(),
             config,
@@ -126,14 +132,14 @@ impl Simulation {
 
     fn step(&mut self, sender: &mut dyn Sender, source: &mut dyn Source) {
         let now_ms = self.now_ms;
-        let waiting = [self.datagrams.waiting_bytes(), 0, self.down.queued_bytes()];
-        self.measure.look(now_ms, self.down.tally(), waiting);
+        let (before, unsent) = self.transport.waiting();
+        self.measure.look(now_ms, self.down.tally(), [before, unsent, self.down.queued_bytes()]);
         self.hear(sender, source);
         self.show(source);
         self.capture(source);
         self.code(sender, source);
-        self.datagrams.emit(now_ms, sender.packet_gap(), &mut self.down);
-        self.down.step(now_ms, &mut self.pieces);
+        self.transport.emit(now_ms, sender.packet_gap(), &mut self.down);
+        self.down.step(now_ms, &mut self.parcels);
         self.receive();
         self.now_ms += 1;
     }
@@ -149,8 +155,13 @@ impl Simulation {
                 }
                 self.lost_told += 1;
             }
-            source.received(&back.receipt, now);
-            sender.received(&back.receipt, now);
+            if let Some(ack) = &back.ack {
+                self.transport.acknowledged(ack, self.now_ms);
+            }
+            if let Some(receipt) = &back.receipt {
+                source.received(receipt, now);
+                sender.received(receipt, now);
+            }
         }
     }
 
@@ -180,7 +191,9 @@ impl Simulation {
     fn code(&mut self, sender: &mut dyn Sender, source: &mut dyn Source) {
         let now = Duration::from_millis(self.now_ms);
         self.send_coded(sender);
-        let Some(frame_number) = self.waiting.filter(|_| self.coding.is_none()) else { return };
+        let Some(frame_number) = self.waiting.filter(|_| self.coding.is_none() && self.transport.can_take()) else {
+            return;
+        };
         let budget = match self.config.clock {
             Some(clock) => {
                 let began = clock();
@@ -204,22 +217,31 @@ impl Simulation {
         let Some(coding) = self.coding.take_if(|coding| coding.done_ms <= self.now_ms) else { return };
         let Coding { frame_number, encoded, budget, .. } = coding;
         self.receiver.expect(frame_number, encoded);
-        self.datagrams.write(frame_number, encoded.bytes);
+        self.transport.write(frame_number, encoded.bytes);
         self.measure.sent(frame_number, encoded.bytes, budget);
         sender.sent(frame_number, encoded.bytes, Duration::from_millis(self.now_ms));
     }
 
-    /// What came out of the link, and the receipts for it.
+    /// What came out of the link, and what goes back for it.
     fn receive(&mut self) {
-        let now = Duration::from_millis(self.now_ms);
-        for piece in self.pieces.drain(..) {
-            let Some(taken) = self.receiver.take(piece, now) else { continue };
-            if let Some(at) = taken.displayed {
-                self.displays.push_back((at.as_millis() as u64, taken.receipt.frame_number));
+        for parcel in self.parcels.drain(..) {
+            self.pieces.clear();
+            let mut ack = self.transport.arrived(parcel, &mut self.pieces);
+            for piece in &self.pieces {
+                let Some(taken) = self.receiver.take(*piece, Duration::from_millis(self.now_ms)) else { continue };
+                if let Some(at) = taken.displayed {
+                    self.displays.push_back((at.as_millis() as u64, taken.receipt.frame_number));
+                }
+                if taken.receipt.is_whole || self.config.receipts == Receipts::EachPacket {
+                    // What the connection has to say goes along.
+                    let lost = self.receiver.lost().len();
+                    let back = Back { receipt: Some(taken.receipt), ack: ack.take(), lost };
+                    self.up.send(RECEIPT_BYTES, back, self.now_ms);
+                }
             }
-            if taken.receipt.is_whole || self.config.receipts == Receipts::EachPacket {
-                let back = Back { receipt: taken.receipt, lost: self.receiver.lost().len() };
-                self.up.send(RECEIPT_BYTES, back, self.now_ms);
+            if ack.is_some() {
+                let back = Back { receipt: None, ack, lost: self.receiver.lost().len() };
+                self.up.send(ACK_BYTES, back, self.now_ms);
             }
         }
     }

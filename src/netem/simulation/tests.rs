@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::netem::senders::{Fixed, Oracle};
-use crate::netem::{LinkConfig, Loss, ModelConfig, ModelSource, Trace};
+use crate::netem::{LinkConfig, Loss, ModelConfig, ModelSource, TcpConfig, Trace, senders};
+use crate::rate::Mode;
 
 fn constant(kbps: f64) -> Arc<Trace> {
     Arc::new(Trace::constant(kbps).unwrap())
@@ -224,4 +225,43 @@ fn fields_out_of_range_are_named() {
     assert_eq!(bad(SimulationConfig { fps: 0.0, ..config(1_000.0) }), "fps");
     assert_eq!(bad(SimulationConfig { seconds: 1e9, ..config(1_000.0) }), "seconds");
     assert_eq!(bad(SimulationConfig { warm_up_seconds: 30.0, ..config(1_000.0) }), "warm_up_seconds");
+}
+
+fn over_tcp(down: Arc<Trace>, loss: f64) -> Report {
+    let mut config = SimulationConfig { tcp: Some(TcpConfig::default()), ..config(1_000.0) };
+    config = SimulationConfig { seconds: 60.0, down, up: constant(4_000.0), ..config };
+    config.down_link.loss = Loss::Independent { probability: loss };
+    let setting = senders::Setting { config: config.clone(), min_frame_bytes: 400, mode: Mode::Adaptive };
+    let mut sender = senders::by_name("twotimescale", &setting).unwrap();
+    simulate(config, &mut sender, &mut model()).unwrap()
+}
+
+#[test]
+fn a_connection_without_loss_is_about_as_good_as_packets() {
+    let report = over_tcp(constant(4_000.0), 0.0);
+    assert!(report.utilisation > 0.95 && report.frame_delay_ms.p95 < 110.0, "{:?}", report.frame_delay_ms);
+    assert!(report.queue_bytes_p95.before_transport < 16_000.0, "{:?}", report.queue_bytes_p95);
+    assert_eq!(report.queue_drops, 0);
+}
+
+#[test]
+fn losses_hold_up_a_connection_and_no_frame_is_lost() {
+    let (clean, lossy) = (over_tcp(constant(4_000.0), 0.0), over_tcp(constant(4_000.0), 0.01));
+    assert!(lossy.lost_packets > 50 && lossy.frames_undecodable == 0);
+    assert!(lossy.frame_delay_ms.p99 > clean.frame_delay_ms.p99 + 25.0, "{:?}", lossy.frame_delay_ms);
+    // Only those on their way at the end aren't shown.
+    assert!(clean.frames_sent - clean.frames_shown < 8);
+    assert!(lossy.frames_sent - lossy.frames_shown < 15, "{} {}", lossy.frames_sent, lossy.frames_shown);
+}
+
+#[test]
+fn a_connection_without_a_window_of_its_own_fills_every_buffer() {
+    let run = |tcp| {
+        let config = SimulationConfig { tcp: Some(tcp), seconds: 60.0, ..config(1_000.0) };
+        fixed(config, 2_000.0)
+    };
+    let (tuned, untuned) = (run(TcpConfig::default()), run(TcpConfig::UNTUNED));
+    assert!(untuned.frame_delay_ms.p50 > 2.0 * tuned.frame_delay_ms.p50, "{untuned:?}");
+    let waiting = untuned.queue_bytes_p95;
+    assert!(waiting.before_transport + waiting.unsent > 400_000.0, "{waiting:?}");
 }

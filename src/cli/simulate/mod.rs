@@ -1,0 +1,134 @@
+//! `auralink simulate`: frames over a recorded network, in virtual time.
+
+mod args;
+mod clip;
+mod link;
+mod plot;
+mod table;
+
+use auralink::netem::senders::{self, Setting};
+use auralink::netem::{ModelSource, Report, Sender, Simulation, Source};
+
+pub(crate) use args::Args;
+use args::usage;
+use clip::Clip;
+use table::{Outcome, table};
+
+use super::console::Console;
+use super::exit::{Failure, Result};
+use super::input::Extent;
+use super::output::{Sink, is_dash};
+use super::progress::Progress;
+use super::stop::Stop;
+
+/// Who knows the trace.
+const ORACLE: &str = "oracle";
+/// Time between two looks at whether to stop, simulated seconds.
+const STRIDE_S: f64 = 0.5;
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let setting = args.setting()?;
+    let names = match args.controller.as_str() {
+        "all" => senders::names().to_vec(),
+        name => vec![name],
+    };
+    if args.plot.is_some() && names.len() > 1 {
+        return Err(Failure::usage("--plot draws one controller: name it with --controller"));
+    }
+    // Names that don't exist are told before a clip is read.
+    for name in &names {
+        senders::by_name(name, &setting).map_err(usage)?;
+    }
+    let stop = Stop::on_signals()?;
+    let mut runs = Runs { args, setting, clip: None, stop, progress: None, done: 0 };
+    runs.begin(names.len())?;
+    let mut oracle = None;
+    let mut outcomes = Vec::new();
+    for name in names {
+        let report = runs.one(name)?;
+        if name == ORACLE {
+            oracle = Some(report.clone());
+        } else if oracle.is_none() && runs.clip.is_none() {
+            oracle = Some(runs.one(ORACLE)?);
+        }
+        outcomes.push(Outcome::new(name, report, oracle.as_ref()));
+    }
+    drop(runs.progress.take());
+    tell(args, &outcomes)
+}
+
+/// Runs one after another.
+struct Runs<'a> {
+    args: &'a Args,
+    setting: Setting,
+    clip: Option<Clip>,
+    stop: Stop,
+    progress: Option<Progress>,
+    /// Frames captured in the runs before.
+    done: u64,
+}
+
+impl Runs<'_> {
+    fn begin(&mut self, count: usize) -> Result<()> {
+        if let Some(path) = &self.args.clip {
+            self.clip = Some(Clip::read(path, self.args, &self.stop)?);
+        }
+        // One more for the oracle that a single controller is compared with.
+        let runs = if count == 1 && self.clip.is_none() { 2 } else { count };
+        let frames = self.setting.config.seconds * self.setting.config.fps * runs as f64;
+        self.progress = Some(Progress::new(Extent::of(None), Some(frames as u64)));
+        Ok(())
+    }
+
+    fn one(&mut self, name: &str) -> Result<Report> {
+        let mut sender = senders::by_name(name, &self.setting).map_err(usage)?;
+        match self.clip.take() {
+            Some(mut clip) => {
+                clip.restart()?;
+                let report = self.simulate(name, &mut sender, &mut clip);
+                let failure = clip.take_failure();
+                self.clip = Some(clip);
+                failure.map_or(report, Err)
+            }
+            None => {
+                let mut source = ModelSource::new(self.args.model(), self.setting.config.seed).map_err(usage)?;
+                self.simulate(name, &mut sender, &mut source)
+            }
+        }
+    }
+
+    fn simulate(&mut self, name: &str, sender: &mut dyn Sender, source: &mut dyn Source) -> Result<Report> {
+        let mut simulation = Simulation::new(self.setting.config.clone()).map_err(usage)?;
+        while simulation.advance(simulation.elapsed_s() + STRIDE_S, sender, source) {
+            if self.stop.is_set() {
+                return Err(Failure::interrupted());
+            }
+            if let Some(progress) = &mut self.progress {
+                let elapsed_s = simulation.elapsed_s();
+                progress.tell(self.done + simulation.frames_captured(), || format!("{name}  {elapsed_s:.0} s"));
+            }
+        }
+        self.done += simulation.frames_captured();
+        Ok(simulation.finish())
+    }
+}
+
+/// Writes what was asked for.
+fn tell(args: &Args, outcomes: &[Outcome]) -> Result<()> {
+    if let (Some(path), [outcome]) = (&args.plot, outcomes) {
+        Sink::new(path).write(plot::draw(&outcome.controller, &outcome.report).as_bytes())?;
+    }
+    if let Some(path) = &args.json {
+        let json = match outcomes {
+            [only] => serde_json::to_vec_pretty(only),
+            all => serde_json::to_vec_pretty(all),
+        };
+        let mut json =
+            json.map_err(|error| Failure::new(super::exit::Exit::Internal, "writing JSON").because(error))?;
+        json.push(b'\n');
+        Sink::new(path).write(&json)?;
+    }
+    let is_taken = [&args.json, &args.plot].into_iter().flatten().any(|path| is_dash(path));
+    if is_taken { Ok(()) } else { Console::Stdout.write(table(outcomes).as_bytes()) }
+}

@@ -1,0 +1,104 @@
+//! A rate seen over a tenth of a second, held down by the rate seen over a second.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::PACKET_BYTES;
+use super::arrivals::{Arrivals, Gap};
+use super::flight::Flight;
+use super::windowed::WindowedMin;
+use crate::netem::Sender;
+use crate::rate::Receipt;
+
+/// Busy time over which the rate of now is taken, ms.
+const SHORT_MS: f64 = 100.0;
+/// Busy time over which the rate to hold it down by is taken, ms.
+const LONG_MS: f64 = 1000.0;
+/// Time that the queue may take, ms.
+const DELAY_MS: f64 = 40.0;
+/// Silence that says nothing yet, beyond the time of a packet, ms.
+const SILENCE_MS: f64 = 25.0;
+/// What the least round trip is looked for in.
+const ROUND_TRIPS: Duration = Duration::from_secs(10);
+/// Rate before anything is known, bytes a ms.
+const FIRST_RATE: f64 = 60.0;
+
+/// Budgets by a two-timescale delivery rate over the receiver's busy time.
+#[derive(Clone, Debug)]
+pub struct TwoTimescale {
+    headroom: f64,
+    min_frame_bytes: u32,
+    arrivals: Arrivals,
+    /// Newest first.
+    gaps: VecDeque<Gap>,
+    flight: Flight,
+    round_trip_ms: WindowedMin,
+    last_receipt: Duration,
+}
+
+impl TwoTimescale {
+    /// The rate of now may be `headroom` times that of the last second: 1.0 is careful, 1.2 usual.
+    pub fn new(headroom: f64, min_frame_bytes: u32) -> Self {
+        Self {
+            headroom,
+            min_frame_bytes,
+            arrivals: Arrivals::default(),
+            gaps: VecDeque::new(),
+            flight: Flight::default(),
+            round_trip_ms: WindowedMin::default(),
+            last_receipt: Duration::ZERO,
+        }
+    }
+
+    /// Bytes a ms over the last so much busy time.
+    fn rate_over(&self, busy_ms: f64) -> f64 {
+        let (mut bytes, mut time_ms) = (0.0, 0.0);
+        for gap in &self.gaps {
+            bytes += gap.bytes;
+            time_ms += gap.busy_ms;
+            if time_ms >= busy_ms {
+                break;
+            }
+        }
+        // What is missing of the short time is filled with the first guess: one gap says little.
+        let missing_ms = (SHORT_MS - time_ms).max(0.0);
+        (bytes + missing_ms * FIRST_RATE) / (time_ms + missing_ms)
+    }
+
+    fn rate(&self, now: Duration) -> f64 {
+        let rate = self.rate_over(SHORT_MS).min(self.headroom * self.rate_over(LONG_MS));
+        let since = self.flight.oldest().map_or(now, |oldest| oldest.max(self.last_receipt));
+        let silence_ms = (now - since).as_secs_f64() * 1000.0;
+        let round_trip_ms = if since > self.last_receipt { self.round_trip_ms.get().unwrap_or_default() } else { 0.0 };
+        let allowed_ms = PACKET_BYTES / rate + SILENCE_MS + round_trip_ms;
+        if silence_ms > allowed_ms { rate * SILENCE_MS / (silence_ms - round_trip_ms) } else { rate }
+    }
+}
+
+impl Sender for TwoTimescale {
+    fn budget(&mut self, now: Duration) -> Option<u32> {
+        let round_trip_ms = self.round_trip_ms.get().unwrap_or(DELAY_MS) / 2.0;
+        let budget = self.rate(now) * (DELAY_MS + round_trip_ms) - self.flight.bytes() as f64;
+        (budget >= f64::from(self.min_frame_bytes)).then_some(budget as u32)
+    }
+
+    fn sent(&mut self, frame_number: u64, bytes: u32, now: Duration) {
+        self.flight.send(frame_number, bytes, now, Duration::ZERO);
+    }
+
+    fn received(&mut self, receipt: &Receipt, now: Duration) {
+        let Some(news) = self.flight.receive(receipt, now) else { return };
+        self.last_receipt = now;
+        self.round_trip_ms.add(news.round_trip.as_secs_f64() * 1000.0, now, ROUND_TRIPS);
+        let Some(gap) = self.arrivals.gap(receipt, &news) else { return };
+        self.gaps.push_front(gap);
+        let mut busy_ms = 0.0;
+        let kept = self.gaps.iter().take_while(|gap| {
+            let is_kept = busy_ms < LONG_MS;
+            busy_ms += gap.busy_ms;
+            is_kept
+        });
+        let kept = kept.count();
+        self.gaps.truncate(kept);
+    }
+}
