@@ -39,6 +39,7 @@ mod transport;
 
 use std::time::Duration;
 
+use crate::rate::Controller;
 pub use crate::rate::Receipt;
 pub use config::{Receipts, SimulationConfig};
 pub use link::{Link, LinkConfig, LinkTally, Loss};
@@ -61,6 +62,21 @@ pub trait Sender {
     /// Least time between packets.
     fn packet_gap(&self) -> Duration {
         Duration::ZERO
+    }
+}
+
+/// Our own.
+impl Sender for Controller {
+    fn budget(&mut self, now: Duration) -> Option<u32> {
+        Self::budget(self, now)
+    }
+
+    fn sent(&mut self, frame_number: u64, bytes: u32, now: Duration) {
+        self.sent(frame_number, bytes, now);
+    }
+
+    fn received(&mut self, receipt: &Receipt, now: Duration) {
+        self.received(receipt, now);
     }
 }
 

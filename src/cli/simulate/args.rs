@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// What it carries back. A way back as bad as recorded ones matters: silence is half of the problem.
     #[arg(long, value_name = "LINK", default_value = "const:5000", value_parser = link::parse)]
     up: Arc<Trace>,
-    /// Who decides: oracle, fixed:KBPS, fixed:PERCENT%, gcc, salsify[:MS], sprout, copa[:DELTA], bbr, tigervnc or
+    /// Who decides: auralink, oracle, fixed:KBPS, fixed:PERCENT%, gcc, salsify[:MS], sprout, copa[:DELTA], bbr, tigervnc or
     /// twotimescale[:HEADROOM], each also with +keepalive behind it; or all, for a table.
     #[arg(long, value_name = "NAME", default_value = "all")]
     pub(super) controller: String,

@@ -6,7 +6,7 @@ use super::{Bbr, Copa, Fixed, Gcc, KeepAlive, Oracle, Salsify, Sprout, TigerVnc,
 use crate::error::{Error, Result};
 use crate::limits::{self, BITRATE_KBPS};
 use crate::netem::{Sender, SimulationConfig};
-use crate::rate::Mode;
+use crate::rate::{Controller, Mode};
 
 /// What is appended to a name for smallest frames in silence.
 const KEEP_ALIVE: &str = "+keepalive";
@@ -22,9 +22,10 @@ pub struct Setting {
     pub mode: Mode,
 }
 
-/// All names, a fixed rate by an example.
+/// All names, our own first, a fixed rate by an example.
 pub fn names() -> &'static [&'static str] {
     &[
+        "auralink",
         "oracle",
         "fixed:25%",
         "fixed:50%",
@@ -62,6 +63,7 @@ fn plain(name: &str, setting: &Setting) -> Result<Box<dyn Sender>> {
     let (kind, argument) = name.split_once(':').map_or((name, None), |(kind, argument)| (kind, Some(argument)));
     let number = |field, usual, range| argument.map_or(Ok(usual), |text| number(name, field, text, range));
     Ok(match (kind, argument) {
+        ("auralink", None) => Box::new(Controller::new(*mode, fps, None)),
         ("oracle", None) => Box::new(Oracle::new(Arc::clone(&config.down), config.down_link.propagation, fps, min)),
         ("fixed", Some(argument)) => {
             let kbps = match argument.strip_suffix('%') {
@@ -106,7 +108,7 @@ fn unknown(name: &str) -> Error {
     Error::Unsupported {
         field: "controller",
         value: name.to_owned(),
-        supported: "oracle, fixed:KBPS, fixed:PERCENT%, gcc, salsify[:MS], sprout, copa[:DELTA], bbr, tigervnc, \
+        supported: "auralink, oracle, fixed:KBPS, fixed:PERCENT%, gcc, salsify[:MS], sprout, copa[:DELTA], bbr, tigervnc, \
                     twotimescale[:HEADROOM], each with +keepalive",
     }
 }
