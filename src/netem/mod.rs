@@ -6,6 +6,14 @@
 //! packets come to the queue; the link takes from it; the receiver takes what comes out, and its receipts set out. So it is
 //! with mahimahi's links, whose traces a [`Trace`] reads.
 //!
+//! | what | where |
+//! |---|---|
+//! | traces, and links that follow them | `trace`, `link`, `codel` |
+//! | frames as packets of their own, or in a stream of HTTP/2 over TCP | `transport`, `datagrams`, `tcp` |
+//! | the receiving end, what is watched, what is told | `receiver`, `measure`, `report` |
+//! | sources | `source`, `model`; whoever codes real pictures brings their own |
+//! | senders | [`senders`] |
+//!
 //! A frame that waits is always the newest captured: what can't be sent when a newer one comes isn't sent at all.
 //!
 //! ```

@@ -95,8 +95,7 @@ impl Outbound {
             self.window.idled();
         }
         let room = self.window.bytes() - self.flying_bytes as f64;
-        self.transmissions += 1;
-        let transmission = self.transmissions;
+        let transmission = self.transmissions + 1;
         let lost = self.sent.iter_mut().find(|sent| sent.fate == Fate::Lost);
         let segment = if let Some(lost) = lost {
             // One may always go: the window can't be less than what is already gone.
@@ -120,6 +119,7 @@ impl Outbound {
             self.sent.push_back(Sent { segment, fate: Fate::Flying, transmission, sent_ms: now_ms, is_again: false });
             segment
         };
+        self.transmissions = transmission;
         self.flying_bytes += u64::from(segment.bytes);
         self.last_sent_ms = now_ms;
         let timeout_ms = self.timeout_ms();
