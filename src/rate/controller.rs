@@ -11,10 +11,10 @@
 
 use std::time::Duration;
 
+use crate::limits;
 use crate::rate::base::{Base, Times};
 use crate::rate::delivery::Delivery;
 use crate::rate::flight::{Arrived, Flight};
-use crate::limits;
 use crate::rate::{Mode, NetworkConditions, Plan, Reason, Receipt};
 
 /// Bytes of a packet on the wire, about: what a link delivers at a time.
@@ -55,17 +55,22 @@ const LEAST_VARIATION: f64 = 0.25;
 /// or more. Less of it where frames were lost in a queue.
 const QUEUE_BYTES: f64 = 290_000.0;
 const LEAST_QUEUE_BYTES: f64 = 60_000.0;
+const LOSS_FACTOR: f64 = 0.75;
+/// How fast it comes back, bytes a millisecond.
+const QUEUE_GROWTH: f64 = 5.0;
 /// Part of that which a single frame may be, since it comes to the queue all at once.
 const BURST: f64 = 0.55;
-/// Queueing that makes a loss the queue's, ms.
+/// Queueing that makes a loss the queue's, ms, and the part of [`QUEUE_BYTES`] that must be in flight.
 const LOSSY_QUEUE_MS: f64 = 10.0;
-/// Small frames under silence: the least gap between them, how much of the rate they may take at first, and after how long that
-/// is halved, ms.
+const FULL: f64 = 0.6;
+/// Small frames under silence: the least gap between them, ms, and as a part of the silence so far (each takes room in a queue of
+/// packets); how much of the rate they may take at first, and after how long that is halved, ms.
 const SILENCE_GAP_MS: f64 = 41.0;
+const SILENCE_GAP: f64 = 0.05;
 const SILENCE_SHARE: f64 = 0.36;
 const SILENCE_HALVING_MS: f64 = 2_900.0;
-/// Most small frames under one silence: they take room in a queue of packets.
-const SILENCE_FRAMES: u32 = 90;
+/// Rate that is taken for granted in silence, bytes a millisecond: a link that delivers in fits and starts has none to tell.
+const LEAST_SILENT_RATE: f64 = 4.0;
 /// Longest time that is spent on emptying a path, ms beside two round trips.
 const EMPTYING_MS: f64 = 500.0;
 /// Steps of the receiver's clock against ours that make a new start, ms.
@@ -128,15 +133,9 @@ pub struct Controller {
     tells_parts: bool,
     /// Since when the path is being emptied, ms.
     emptying_ms: Option<f64>,
-    silence: Silence,
+    /// Bytes sent to hear of a silent link, and not received yet.
+    asked_bytes: f64,
     display: Display,
-}
-
-/// What was sent to hear of a silent link, and isn't received yet.
-#[derive(Clone, Copy, Debug, Default)]
-struct Silence {
-    bytes: f64,
-    frames: u32,
 }
 
 /// Mean and mean square of the rate over busy time.
@@ -187,7 +186,7 @@ impl Controller {
             queue_ms: 0.0,
             tells_parts: false,
             emptying_ms: None,
-            silence: Silence::default(),
+            asked_bytes: 0.0,
             display: Display::default(),
         }
     }
@@ -274,8 +273,7 @@ impl Controller {
     pub fn sent(&mut self, frame_number: u64, bytes: u32, now: Duration) {
         let now_ms = ms(now);
         if self.room(now_ms) < LEAST_BYTES {
-            self.silence.bytes += f64::from(bytes);
-            self.silence.frames += 1;
+            self.asked_bytes += f64::from(bytes);
         }
         self.flight.send(frame_number, bytes, now_ms);
         self.sent_ms = now_ms;
@@ -313,7 +311,7 @@ impl Controller {
         self.receipts += 1;
         self.received_bytes += f64::from(arrived.bytes);
         (self.receipt_ms, self.received_ms) = (now_ms, received_ms.max(self.received_ms));
-        self.silence.answer(f64::from(arrived.bytes));
+        self.asked_bytes = (self.asked_bytes - f64::from(arrived.bytes)).max(0.0);
         self.estimate(now_ms, ours_ms);
     }
 
@@ -360,11 +358,11 @@ impl Controller {
             return false;
         }
         let silence_ms = now_ms - self.receipt_ms.max(oldest_ms + self.round_trip_ms());
-        if silence_ms <= 0.0 || now_ms - self.sent_ms < SILENCE_GAP_MS || self.silence.frames >= SILENCE_FRAMES {
+        if silence_ms <= 0.0 || now_ms - self.sent_ms < SILENCE_GAP_MS.max(SILENCE_GAP * silence_ms) {
             return false;
         }
         let share_ms = SILENCE_SHARE * SILENCE_HALVING_MS * (1.0 + silence_ms / SILENCE_HALVING_MS).ln();
-        self.silence.bytes <= self.long_rate * share_ms
+        self.asked_bytes <= self.long_rate.max(LEAST_SILENT_RATE) * share_ms
     }
 
     /// Takes the bytes of a receipt, and the time for which the link was busy with them.
@@ -394,6 +392,7 @@ impl Controller {
         let grown = self.rate * GROWTH.powf(round_trips.min(1.0));
         let is_warm = self.receipts > 30;
         self.rate = expected.min(if is_warm { grown.max(long) } else { grown }).max(LEAST_RATE);
+        self.queue_bytes = (self.queue_bytes + QUEUE_GROWTH * since_receipt_ms.clamp(0.0, 1_000.0)).min(QUEUE_BYTES);
         self.long_rate = long;
         // No longer than there has been anything to remember.
         let memory_ms = if long < self.steady_rate { FALLING_MS } else { RISING_MS }.min(now_ms - self.heard_ms);
@@ -415,18 +414,11 @@ impl Controller {
 
     /// A frame never came: where it was lost in a queue, less goes into it from now on.
     fn shrink_for_loss(&mut self, now_ms: f64) {
-        if self.queue_ms > LOSSY_QUEUE_MS && now_ms - self.shrunk_ms > 100.0 + self.round_trip_ms() {
-            self.queue_bytes = (0.75 * self.queue_bytes).max(LEAST_QUEUE_BYTES);
+        let may_overflow = self.flight.bytes() as f64 > FULL * self.queue_bytes && self.queue_ms > LOSSY_QUEUE_MS;
+        if may_overflow && now_ms - self.shrunk_ms > 100.0 + self.round_trip_ms() {
+            self.queue_bytes = (LOSS_FACTOR * self.queue_bytes).max(LEAST_QUEUE_BYTES);
             self.shrunk_ms = now_ms;
         }
-    }
-}
-
-impl Silence {
-    /// A receipt came: what was sent to hear of the link has made room for more as it arrives.
-    fn answer(&mut self, bytes: f64) {
-        self.bytes = (self.bytes - bytes).max(0.0);
-        self.frames = if self.bytes > 0.0 { self.frames.saturating_sub(1) } else { 0 };
     }
 }
 
@@ -456,7 +448,8 @@ impl Display {
         let lag_ms = shown_ms - ms(receipt.last_received);
         let least_lag_ms = self.least_lag_ms.map_or(lag_ms, |least_ms| least_ms.min(lag_ms));
         let interval_ms = self.shown_ms.map_or(0.0, |before_ms| (shown_ms - before_ms).clamp(0.0, 1_000.0));
-        self.gap_ms = if lag_ms - least_lag_ms > LAGGING_MS { self.gap_ms.max(1.1 * interval_ms) } else { 0.97 * self.gap_ms };
+        self.gap_ms =
+            if lag_ms - least_lag_ms > LAGGING_MS { self.gap_ms.max(1.1 * interval_ms) } else { 0.97 * self.gap_ms };
         (self.shown_ms, self.least_lag_ms) = (Some(shown_ms), Some(least_lag_ms));
     }
 }
@@ -523,7 +516,11 @@ mod tests {
     #[test]
     fn modes_trade_queue_for_use() {
         let played = Mode::ALL.map(|mode| play(Controller::new(mode, 60.0, None), 300.0, 10_000));
-        assert!(played[0].2 < played[1].2 && played[1].2 < played[2].2, "{:?}", played.map(|(_, _, queue_ms)| queue_ms));
+        assert!(
+            played[0].2 < played[1].2 && played[1].2 < played[2].2,
+            "{:?}",
+            played.map(|(_, _, queue_ms)| queue_ms)
+        );
     }
 
     #[test]
@@ -548,7 +545,7 @@ mod tests {
                 asked.push(ms);
             }
         }
-        assert!(asked.len() > 20 && asked.len() <= SILENCE_FRAMES as usize + 10, "{} frames", asked.len());
+        assert!(asked.len() > 20 && asked.len() < 200, "{} frames", asked.len());
         assert!(controller.in_flight() - before < 80_000, "{} bytes", controller.in_flight());
         controller.received(&receipt(*asked.last().unwrap(), 400, 66_000.0), at(66_000.0));
         assert!(controller.budget(at(66_001.0)).is_some(), "and goes on as soon as there is news");

@@ -67,8 +67,7 @@ impl Flight {
         if !self.has_room() {
             self.drop_oldest();
         }
-        self.ring[(self.oldest + self.count) % FRAMES] =
-            Sent { frame_number, bytes, before: self.sent, at_ms: now_ms };
+        self.ring[(self.oldest + self.count) % FRAMES] = Sent { frame_number, bytes, before: self.sent, at_ms: now_ms };
         self.count += 1;
         self.sent += u64::from(bytes);
     }

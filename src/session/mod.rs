@@ -283,11 +283,7 @@ impl Session {
 
     /// Whether a frame may be sent now: as receipts say, or else the declared link.
     fn may_send(&self, now: Duration) -> bool {
-        if self.is_steered() {
-            self.controller.budget(now).is_some()
-        } else {
-            self.link.is_free(now, self.config.fps)
-        }
+        if self.is_steered() { self.controller.budget(now).is_some() } else { self.link.is_free(now, self.config.fps) }
     }
 
     fn next_chance(&self, now: Duration) -> Duration {

@@ -54,7 +54,8 @@ impl Promise {
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Kept> {
-        let link_limits = matches!(plan.reason, Reason::LinkLimits { .. } | Reason::Window { .. } | Reason::Bitrate { .. });
+        let link_limits =
+            matches!(plan.reason, Reason::LinkLimits { .. } | Reason::Window { .. } | Reason::Bitrate { .. });
         let floor_rules = !link_limits && self.floor_quality >= plan.quality;
         let bytes = |bytes: Option<u32>| bytes.filter(|_| !floor_rules).map(|bytes| bytes as usize);
         // H.264 finds the quality for its bytes by itself, so it is told the best that is of use.

@@ -42,7 +42,12 @@ async fn bad_messages_among_good_ones_are_answered_and_the_stream_goes_on() {
         (frame(1, 320 * 180), 1, "frame.data", "57600 bytes, but 86400 are needed"),
         (frame(2, 11 << 20), 2, "frame.data", "11534336 bytes, but 86400 are needed"),
         (In::Network(bad_network), 0, "network.rtt_ms", "NaN is outside 0..=5000"),
-        (In::Ack(proto::Ack { frame_number: 99_999, received_us: 0, ..proto::Ack::default() }), 0, "ack.frame_number", "99999"),
+        (
+            In::Ack(proto::Ack { frame_number: 99_999, received_us: 0, ..proto::Ack::default() }),
+            0,
+            "ack.frame_number",
+            "99999",
+        ),
         (In::Lost(proto::Lost { frame_number: 99_999 }), 0, "lost.frame_number", "99999"),
         (In::Reconfigure(changes), 0, "reconfigure.fps", "0 is outside 1..=120"),
         (In::Open(open_i420(320, 180)), 0, "open", "once"),

@@ -145,7 +145,7 @@ pub(crate) fn open(open: &proto::Open, limits: &Limits) -> Result<Opening, Refus
                 measure_quality: open.measure_quality,
                 subsampling: subsampling?,
                 abbreviate: open.abbreviated,
-            receipts: open.receipts,
+                receipts: open.receipts,
                 codec: codec?,
                 format,
                 h264: h264.config,
