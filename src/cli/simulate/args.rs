@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "400")]
     min_frame_bytes: u32,
     /// Largest frame without --clip.
-    #[arg(long, value_name = "BYTES", default_value = "250000", conflicts_with = "clip")]
+    #[arg(long, value_name = "BYTES", default_value = "100000", conflicts_with = "clip")]
     max_frame_bytes: u32,
     /// How far frames are from their budgets without --clip: the deviation.
     #[arg(long, value_name = "PERCENT", default_value = "0", conflicts_with = "clip")]

@@ -29,8 +29,9 @@ pub struct TwoTimescale {
     headroom: f64,
     min_frame_bytes: u32,
     arrivals: Arrivals,
-    /// Newest first.
+    /// Newest first, as many as make up the long time, and their sums.
     gaps: VecDeque<Gap>,
+    sums: Gap,
     flight: Flight,
     round_trip_ms: WindowedMin,
     last_receipt: Duration,
@@ -44,29 +45,28 @@ impl TwoTimescale {
             min_frame_bytes,
             arrivals: Arrivals::default(),
             gaps: VecDeque::new(),
+            sums: Gap::default(),
             flight: Flight::default(),
             round_trip_ms: WindowedMin::default(),
             last_receipt: Duration::ZERO,
         }
     }
 
-    /// Bytes a ms over the last so much busy time.
-    fn rate_over(&self, busy_ms: f64) -> f64 {
-        let (mut bytes, mut time_ms) = (0.0, 0.0);
+    /// Bytes a ms of the newest gaps that make up the short time.
+    fn short_rate(&self) -> f64 {
+        let mut sums = Gap::default();
         for gap in &self.gaps {
-            bytes += gap.bytes;
-            time_ms += gap.busy_ms;
-            if time_ms >= busy_ms {
+            sums.bytes += gap.bytes;
+            sums.busy_ms += gap.busy_ms;
+            if sums.busy_ms >= SHORT_MS {
                 break;
             }
         }
-        // What is missing of the short time is filled with the first guess: one gap says little.
-        let missing_ms = (SHORT_MS - time_ms).max(0.0);
-        (bytes + missing_ms * FIRST_RATE) / (time_ms + missing_ms)
+        rate_of(&sums)
     }
 
     fn rate(&self, now: Duration) -> f64 {
-        let rate = self.rate_over(SHORT_MS).min(self.headroom * self.rate_over(LONG_MS));
+        let rate = self.short_rate().min(self.headroom * rate_of(&self.sums));
         let since = self.flight.oldest().map_or(now, |oldest| oldest.max(self.last_receipt));
         let silence_ms = (now - since).as_secs_f64() * 1000.0;
         let round_trip_ms = if since > self.last_receipt { self.round_trip_ms.get().unwrap_or_default() } else { 0.0 };
@@ -91,14 +91,19 @@ impl Sender for TwoTimescale {
         self.last_receipt = now;
         self.round_trip_ms.add(news.round_trip.as_secs_f64() * 1000.0, now, ROUND_TRIPS);
         let Some(gap) = self.arrivals.gap(receipt, &news) else { return };
+        self.sums.bytes += gap.bytes;
+        self.sums.busy_ms += gap.busy_ms;
         self.gaps.push_front(gap);
-        let mut busy_ms = 0.0;
-        let kept = self.gaps.iter().take_while(|gap| {
-            let is_kept = busy_ms < LONG_MS;
-            busy_ms += gap.busy_ms;
-            is_kept
-        });
-        let kept = kept.count();
-        self.gaps.truncate(kept);
+        while let Some(oldest) = self.gaps.back().filter(|oldest| self.sums.busy_ms - oldest.busy_ms >= LONG_MS) {
+            self.sums.bytes -= oldest.bytes;
+            self.sums.busy_ms -= oldest.busy_ms;
+            self.gaps.pop_back();
+        }
     }
+}
+
+/// Bytes a ms; what is missing of the short time is filled with the first guess, since one gap says little.
+fn rate_of(sums: &Gap) -> f64 {
+    let missing_ms = (SHORT_MS - sums.busy_ms).max(0.0);
+    (sums.bytes + missing_ms * FIRST_RATE) / (sums.busy_ms + missing_ms)
 }

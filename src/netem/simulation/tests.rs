@@ -163,7 +163,7 @@ fn overload_fills_the_queue_and_overflows_it() {
 
 #[test]
 fn the_oracle_fills_the_link_without_waiting() {
-    for kbps in [300.0, 4_000.0, 50_000.0] {
+    for kbps in [300.0, 4_000.0, 40_000.0] {
         let config = config(kbps);
         let mut sender = Oracle::new(config.down.clone(), config.down_link.propagation, config.fps, 400);
         let report = simulate(config, &mut sender, &mut model()).unwrap();

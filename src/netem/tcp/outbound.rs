@@ -61,9 +61,13 @@ pub(in crate::netem) struct Outbound {
     newest_received: u64,
     /// The end of the losses that the window has shrunk for already.
     recovers_at: u64,
+    /// Whether the window stands still until then; after a timeout it grows from its least.
+    stands_still: bool,
     smoothed_ms: Option<f64>,
     variation_ms: f64,
     backoff: u32,
+    /// The window before a timeout that may turn out to have been for nothing.
+    before_timeout: Option<Cubic>,
     /// When nothing will have been heard for too long, ms.
     deadline_ms: Option<f64>,
     last_sent_ms: f64,
@@ -139,11 +143,16 @@ impl Outbound {
             self.sent.pop_front();
         }
         self.backoff = 0;
+        if self.acknowledged >= self.recovers_at {
+            self.before_timeout = None;
+            self.stands_still = false;
+        }
         self.deadline_ms = (!self.sent.is_empty()).then(|| now_ms + self.timeout_ms());
         if self.find_lost() && self.acknowledged >= self.recovers_at {
             self.window.lost();
             self.recovers_at = self.next;
-        } else if self.acknowledged <= self.held_back_at && self.acknowledged >= self.recovers_at {
+            self.stands_still = true;
+        } else if self.acknowledged <= self.held_back_at && !self.stands_still {
             let segments = newly as f64 / f64::from(SEGMENT_BYTES);
             self.window.acknowledged(segments, self.smoothed_ms.unwrap_or_default(), now_ms);
         }
@@ -151,7 +160,7 @@ impl Outbound {
 
     /// Marks what an acknowledgement tells of, and returns the bytes of it that weren't known to be received.
     fn mark_received(&mut self, ack: &Ack, now_ms: f64) -> u64 {
-        let (mut newly, mut sample_ms) = (0, None);
+        let (mut newly, mut sample_ms, mut for_nothing) = (0, None, None);
         for sent in &mut self.sent {
             let Segment { begin, bytes } = sent.segment;
             let end = begin + u64::from(bytes);
@@ -161,6 +170,9 @@ impl Outbound {
             }
             if sent.fate == Fate::Flying {
                 self.flying_bytes -= u64::from(bytes);
+            }
+            if sent.fate == Fate::Lost && !sent.is_again {
+                for_nothing = Some(sent.transmission);
             }
             sent.fate = Fate::Received;
             newly += u64::from(bytes);
@@ -172,6 +184,9 @@ impl Outbound {
         }
         if let Some(sample_ms) = sample_ms {
             self.measure(sample_ms);
+        }
+        if let Some(transmission) = for_nothing {
+            self.take_back_timeout(transmission);
         }
         newly
     }
@@ -197,10 +212,25 @@ impl Outbound {
             sent.fate = Fate::Lost;
         }
         self.flying_bytes = 0;
+        self.before_timeout.get_or_insert(self.window);
         self.window.timed_out();
         self.recovers_at = self.next;
+        self.stands_still = false;
         self.backoff += 1;
         self.deadline_ms = None;
+    }
+
+    /// What the timeout took for lost was received as it was first sent (F-RTO, RFC 5682): only the way back was silent.
+    fn take_back_timeout(&mut self, transmission: u64) {
+        let Some(window) = self.before_timeout.take() else { return };
+        self.window = window;
+        // What came of those that went again came as it was first sent, and says nothing of those in between.
+        self.newest_received = transmission;
+        self.recovers_at = self.acknowledged;
+        for sent in self.sent.iter_mut().filter(|sent| sent.fate == Fate::Lost && !sent.is_again) {
+            sent.fate = Fate::Flying;
+            self.flying_bytes += u64::from(sent.segment.bytes);
+        }
     }
 
     fn measure(&mut self, sample_ms: f64) {

@@ -73,3 +73,25 @@ fn buffers_bound_what_waits() {
     assert_eq!(unsent, 16 << 10);
     assert!((40 << 10..80 << 10).contains(&http2), "{http2}");
 }
+
+#[test]
+fn a_timeout_for_nothing_is_taken_back() {
+    let mut stream = Stream::new(TcpConfig::default());
+    stream.write(0, 60_000);
+    let first = burst(&mut stream, 0);
+    let mut pieces = Vec::new();
+    let acks: Vec<Ack> = first.iter().map(|&segment| stream.arrived(segment, &mut pieces)).collect();
+    // The way back is silent until after the timeout: one segment goes again.
+    assert_eq!(burst(&mut stream, 1_000), first[..1]);
+    // Then all is told of, and the window is what it was and what they are worth.
+    acks.iter().for_each(|ack| stream.acknowledge(ack, 1_100));
+    assert!(burst(&mut stream, 1_100).len() >= 10);
+    // A timeout for something isn't: the window begins at one.
+    let mut stream = Stream::new(TcpConfig::default());
+    stream.write(0, 60_000);
+    burst(&mut stream, 0);
+    let again = burst(&mut stream, 1_000);
+    let ack = stream.arrived(again[0], &mut pieces);
+    stream.acknowledge(&ack, 1_100);
+    assert_eq!(burst(&mut stream, 1_100).len(), 2);
+}
