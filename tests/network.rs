@@ -290,7 +290,7 @@ proptest! {
         let mut watched = Watched::new(Mode::ALL[mode]);
         let report = run(config, &mut watched);
         prop_assert!(watched.most_in_flight < 3_000_000, "{} bytes in flight", watched.most_in_flight);
-        prop_assert!(watched.sent.iter().all(|&(.., bytes)| bytes >= LEAST_BYTES && bytes < 2_000_000));
+        prop_assert!(watched.sent.iter().all(|(.., bytes)| (LEAST_BYTES..2_000_000).contains(bytes)));
         prop_assert!(report.frames_sent > 0);
         if percent < 5.0 && !tcp {
             prop_assert!(watched.kbps(at_s + 3.0, end_s) > 1_200.0, "{} kbit/s", watched.kbps(at_s + 3.0, end_s));
