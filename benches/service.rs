@@ -106,8 +106,8 @@ impl Stream {
 
 fn service(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let any_port = "127.0.0.1:0".parse().unwrap();
-    let config = Config { grpc_addr: any_port, http_addr: any_port, ..Config::default() };
+    let mut config = Config::default();
+    (config.listen.grpc_port, config.listen.http_port) = (0, 0);
     let server = runtime.block_on(Server::bind(config)).unwrap();
     let address = format!("http://{}", server.grpc_addr());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

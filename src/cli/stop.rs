@@ -97,3 +97,28 @@ async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
 pub(crate) async fn signal() {
     Signals::catch().next().await;
 }
+
+/// Hang-ups (SIGHUP), from when this was called; where there are none, they never come.
+pub(crate) fn hangups() -> Hangups {
+    Hangups {
+        #[cfg(unix)]
+        caught: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+    }
+}
+
+/// A row of hang-ups.
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    caught: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    /// Returns true at the next one; false where none can come any more.
+    pub(crate) async fn next(&mut self) -> bool {
+        #[cfg(unix)]
+        if let Some(caught) = &mut self.caught {
+            return caught.recv().await.is_some();
+        }
+        false
+    }
+}
