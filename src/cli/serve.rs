@@ -15,7 +15,7 @@ use super::console::{Console, remark};
 use super::exit::{Exit, Failure, Result};
 use super::log::Log;
 use super::runtime;
-use super::stop::{hangups, signal};
+use super::stop::{Hangups, Signals};
 
 /// Serve frames over gRPC, with health checks and metrics over HTTP.
 ///
@@ -101,11 +101,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     start_log(&config)?;
     warn(&config);
     runtime()?.block_on(async {
+        // Caught from here on, so that a signal during the start isn't lost, nor the end.
+        let (mut stops, hangups) = (Signals::catch(), Hangups::catch());
         let server = Server::bind(config).await.map_err(failed)?;
         let (grpc, http) = (server.grpc_addr(), server.http_addr());
-        tokio::spawn(reload_on_hangup(server.reloader(), sources));
+        tokio::spawn(reload_on_hangup(hangups, server.reloader(), sources));
         Console::Stdout.line(format_args!("auralink: gRPC on {grpc}, HTTP on {http}"))?;
-        server.run(signal()).await.map_err(failed)
+        server.run(async move { stops.next().await }).await.map_err(failed)
     })
 }
 
@@ -155,8 +157,7 @@ impl Args {
 }
 
 /// Reads everything again at each SIGHUP, for ever.
-async fn reload_on_hangup(reloader: Reloader, sources: Sources) {
-    let mut hangups = hangups();
+async fn reload_on_hangup(mut hangups: Hangups, reloader: Reloader, sources: Sources) {
     while hangups.next().await {
         let reloaded = sources.load().and_then(|config| reloader.reload(config));
         if let Err(error) = reloaded {

@@ -88,9 +88,9 @@ fn packet(compressed: Compressed) -> proto::Packet {
     wire::packet(&info, data, [decode_us, queued.as_micros() as u64])
 }
 
-/// Who calls; anybody, where nobody has to say.
-fn caller(extensions: &Extensions) -> Caller {
-    extensions.get().cloned().unwrap_or_else(Caller::anonymous)
+/// Who calls, as the gate has found out.
+fn caller(extensions: &Extensions) -> Result<Caller, Refusal> {
+    extensions.get().cloned().ok_or_else(Refusal::unauthenticated)
 }
 
 /// The opening that a stream must begin with.
@@ -164,7 +164,7 @@ impl FrameCompression for Calls {
         let patience = Duration::from_millis(shared.config().limits.request_timeout_ms.into());
         let id = request.metadata().get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok());
         let span = tracing::info_span!("stream", request_id = id.unwrap_or_default());
-        let lease = Lease::new(&shared, request.extensions(), Need::Compress);
+        let lease = Lease::new(&shared, request.extensions(), Need::Compress)?;
         let inbound = request.into_inner();
         // The answer's headers go out at once; whatever is wrong with the opening ends the stream with its status.
         tokio::spawn(async move {
@@ -196,7 +196,7 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::UpdateNetworkConditionRequest>,
     ) -> Result<Response<proto::UpdateNetworkConditionResponse>, Status> {
-        let caller = caller(request.extensions());
+        let caller = caller(request.extensions())?;
         let request = request.into_inner();
         let network = request.network.ok_or_else(|| Refusal::field("network", "missing, and required"));
         let network = network.and_then(|network| wire::network(&network, "network"));
@@ -228,7 +228,7 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::GetSessionRequest>,
     ) -> Result<Response<proto::Session>, Status> {
-        let caller = caller(request.extensions());
+        let caller = caller(request.extensions())?;
         let entry = self.entry(&request.get_ref().session_id, |owner| caller.may_see(owner))?;
         Ok(Response::new(wire::session(&entry)))
     }
@@ -237,7 +237,7 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::ListSessionsRequest>,
     ) -> Result<Response<proto::ListSessionsResponse>, Status> {
-        let caller = caller(request.extensions());
+        let caller = caller(request.extensions())?;
         let all = self.0.registry.all();
         let shown = all.iter().filter(|entry| caller.may_see(entry.owner()));
         let sessions = shown.map(|entry| wire::session(entry)).collect();
@@ -252,7 +252,7 @@ impl FrameCompression for Calls {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let interval = wire::watch_interval(request.get_ref()).map_err(|refusal| self.refuse(refusal))?;
-        let lease = Lease::new(&self.0, request.extensions(), Need::Look);
+        let lease = Lease::new(&self.0, request.extensions(), Need::Look)?;
         let entry = self.entry(&request.get_ref().session_id, |owner| lease.caller().may_see(owner))?;
         let drain = self.0.drain.clone();
         let (reports, reported) = mpsc::channel(1);

@@ -32,7 +32,10 @@ async fn house() -> House {
     let eve = keys.add("eve", &[Role::Observe], None).unwrap();
     let root = keys.add("root", &[Role::Admin], None).unwrap();
     keys.save(&file).unwrap();
-    let config = config_with(|config| config.auth.keys_file = Some(file.clone()));
+    let config = config_with(|config| {
+        config.auth.keys_file = Some(file.clone());
+        config.cors.allowed_origins = vec!["https://console.example.org".to_owned()];
+    });
     let server = start(config.clone()).await;
     House { server, file, config, alice, bob, eve, root, _folder: folder }
 }
@@ -117,12 +120,32 @@ async fn each_page_has_its_role_and_probes_need_none() {
     assert!(refused.header("x-content-type-options").is_some() && refused.header("x-request-id").is_some());
     assert_eq!(refused.json()["code"], "UNAUTHENTICATED");
 
+    // A browser asks whether it may call before it shows any key.
+    let origin = "origin: https://console.example.org\r\naccess-control-request-method: POST\r\n";
+    let asked = format!("{origin}access-control-request-headers: authorization\r\n");
+    for addr in [server.grpc, server.http] {
+        let answer = http(addr, "OPTIONS", "/v1/compress", &asked, b"").await;
+        let allowed = answer.header("access-control-allow-headers").is_some_and(|list| list.contains("authorization"));
+        assert!(answer.status == 200 && allowed, "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://console.example.org"));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+    }
+
     let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.connect().await.unwrap());
     let asked = tonic_health::pb::HealthCheckRequest { service: String::new() };
     assert!(health.check(asked).await.is_ok(), "probes need no key");
     let mut client = server.client().await;
     assert_eq!(code(client.describe(proto::DescribeRequest {}).await), Code::Unauthenticated);
+    // A page in a browser is told in its own protocol.
+    let web = "content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n";
+    let describe = "/auralink.aic.v1.FrameCompression/Describe";
+    let answer = http(server.grpc, "POST", describe, web, &[0; 5]).await;
+    let told = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(answer.header("grpc-status") == Some("16") || told.contains("grpc-status:16"), "{answer:?}");
+    let known = format!("{web}x-api-key: {}\r\n", house.eve);
+    let answer = http(server.grpc, "POST", describe, &known, &[0; 5]).await;
+    assert!(String::from_utf8_lossy(&answer.body).contains("grpc-status:0"), "{answer:?}");
     let scraped = String::from_utf8(get(server, "/metrics", &house.root).await.body).unwrap();
     assert!(scraped.contains("auralink_auth_denied_total{reason=\"missing\"}"), "{scraped}");
     house.server.stop().await;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::http::Extensions;
+
 use crate::service::Shared;
+use crate::service::auth::Identity;
 use crate::service::auth::policy::Need;
-use crate::service::auth::{Identity, Proof};
 use crate::service::caller::Caller;
+use crate::service::refusal::Refusal;
 
 /// Time between looks at the clock: a wall clock may be set, so one long sleep would not do.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,11 +23,13 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Of the caller whose identity is in `extensions`; of nobody in particular where no gate put one there.
-    pub(crate) fn new(shared: &Arc<Shared>, extensions: &axum::http::Extensions, need: Need) -> Self {
-        let nobody = || Arc::new(Identity { caller: Caller::anonymous(), proof: Proof::Nobody });
-        let identity = extensions.get::<Arc<Identity>>().cloned().unwrap_or_else(nobody);
-        Self { shared: Arc::clone(shared), identity, need }
+    /// Of the caller whose identity the gate has put into `extensions`.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` where none is there: the call has come by another way.
+    pub(crate) fn new(shared: &Arc<Shared>, extensions: &Extensions, need: Need) -> Result<Self, Refusal> {
+        let identity = extensions.get::<Arc<Identity>>().cloned().ok_or_else(Refusal::unauthenticated)?;
+        Ok(Self { shared: Arc::clone(shared), identity, need })
     }
 
     pub(crate) fn caller(&self) -> &Caller {

@@ -124,8 +124,9 @@ impl Authenticator {
         match credential(headers)? {
             Some(Credential::Key(key)) => self.keys.find(key, now),
             Some(Credential::Token(token)) => {
-                let identity = self.tokens.verify(token, now)?;
-                if self.holds(&identity, now).is_some() { Ok(identity) } else { Err(Denied::Token) }
+                let mut identity = self.tokens.verify(token, now)?;
+                identity.caller.roles = self.holds(&identity, now).ok_or(Denied::Token)?;
+                Ok(identity)
             }
             None => self.certified(peer),
         }
@@ -155,9 +156,13 @@ impl Authenticator {
             Proof::Nobody => (!self.is_required).then_some(identity.caller.roles),
             Proof::Key => self.keys.roles(&identity.caller.id, now),
             Proof::Token { kid, via } => {
-                let known = self.tokens.knows(kid);
-                let alive = via.as_ref().is_none_or(|id| self.keys.roles(id, now).is_some());
-                (known && alive).then_some(identity.caller.roles)
+                let roles = identity.caller.roles;
+                let left = match via {
+                    // A token can't do more than its key can by now.
+                    Some(id) => policy::both(roles, self.keys.roles(id, now)?),
+                    None => roles,
+                };
+                self.tokens.knows(kid).then_some(left)
             }
             Proof::Certificate => Some(self.roles_of_certificate(&identity.caller.id)),
         }

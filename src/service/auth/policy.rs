@@ -33,6 +33,15 @@ pub(crate) fn meets(roles: Roles, need: Need) -> bool {
         }
 }
 
+/// What two sets of roles share.
+pub(crate) fn both(one: Roles, other: Roles) -> Roles {
+    Roles {
+        compress: one.compress && other.compress,
+        observe: one.observe && other.observe,
+        admin: one.admin && other.admin,
+    }
+}
+
 /// What a gRPC call needs, by its path. What isn't listed is for admins, so that a new call has to be.
 pub(crate) fn of_call(path: &str) -> Need {
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {

@@ -137,8 +137,8 @@ impl Tokens {
             return Ok(identity);
         }
         let identity = self.verify_anew(token).ok_or(Denied::Token)?;
-        let until =
-            identity.caller.expires.and_then(|expires| expires.checked_add(self.leeway)).ok_or(Denied::Token)?;
+        let until = identity.caller.expires.and_then(|expires| expires.checked_add(self.leeway));
+        let until = until.filter(|until| now < *until).ok_or(Denied::Token)?;
         self.verified.keep(name, identity.clone(), until);
         Ok(identity)
     }
@@ -204,4 +204,83 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=MAX_SUBJECT_BYTES).contains(&text.len())
         && text != "anonymous"
         && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::config::Jwt;
+
+    fn tokens(jwt: Jwt) -> Tokens {
+        let mut faults = Vec::new();
+        let tokens = Tokens::load(&Auth { jwt, ..Auth::default() }, None, &mut faults).unwrap();
+        assert!(faults.is_empty(), "{faults:?}");
+        tokens
+    }
+
+    fn compress() -> Roles {
+        Roles { compress: true, ..Roles::default() }
+    }
+
+    #[test]
+    fn a_token_comes_back_as_its_caller_and_only_where_it_was_made() {
+        let here = tokens(Jwt::default());
+        let now = SystemTime::now();
+        let token = here.mint("camera", compress(), now, 60, Some("key")).unwrap();
+        for _ in 0..2 {
+            let identity = here.verify(&token, now).unwrap();
+            assert_eq!((&*identity.caller.id, identity.caller.roles), ("camera", compress()));
+            let Proof::Token { kid, via } = identity.proof else { panic!("{:?}", identity.proof) };
+            assert_eq!((&*kid, via.as_deref()), (here.signer.as_str(), Some("key")));
+        }
+        // What was verified is forgotten when it ends, leeway and all.
+        assert!(here.verify(&token, now + Duration::from_secs(121)).is_err());
+        assert!(tokens(Jwt::default()).verify(&token, now).is_err(), "another process has another key");
+        let again = Tokens::load(&Auth::default(), Some(&here), &mut Vec::new()).unwrap();
+        assert!(again.verify(&token, now).is_ok(), "the same process has the same");
+        let other = Jwt { audience: "other".to_owned(), ..Jwt::default() };
+        let other = Tokens::load(&Auth { jwt: other, ..Auth::default() }, Some(&here), &mut Vec::new()).unwrap();
+        assert!(other.verify(&token, now).is_err());
+    }
+
+    #[test]
+    fn a_traded_token_ends_with_its_key() {
+        let tokens = tokens(Jwt::default());
+        let now = SystemTime::now();
+        let left = |expires| {
+            let caller = Caller { id: Arc::from("camera"), roles: compress(), expires };
+            tokens.trade(&caller, now).unwrap().1
+        };
+        assert_eq!([left(None), left(Some(now + Duration::from_secs(100))), left(Some(now))], [900, 100, 0]);
+    }
+
+    /// Each byte of a token changed, and a great many texts that are nearly one.
+    #[test]
+    fn no_changed_token_is_taken() {
+        let tokens = tokens(Jwt::default());
+        let now = SystemTime::now();
+        let good = tokens.mint("camera", compress(), now, 600, None).unwrap();
+        let mut state = 1_u32;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % below
+        };
+        let mut cases = 0;
+        for round in 0..40_000 {
+            let mut bytes = good.clone().into_bytes();
+            let at = if round < bytes.len() { round } else { random(bytes.len()) };
+            match round % 4 {
+                0 | 1 => bytes[at] = b' ' + random(95) as u8,
+                2 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, b"ABC.-_="[random(7)]),
+            }
+            let changed = String::from_utf8(bytes).unwrap();
+            if changed != good {
+                assert!(tokens.verify(&changed, now).is_err(), "{changed} for {good}");
+                cases += 1;
+            }
+        }
+        assert!(cases > 38_000 && tokens.verify(&good, now).is_ok());
+        assert!(tokens.verify(&"A".repeat(1 << 20), now).is_err());
+    }
 }
