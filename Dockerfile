@@ -20,6 +20,7 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
     CMD ["auralink", "probe", "--http", "http://127.0.0.1:8080"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["auralink"]
-# Nobody reaches a container's loopback. Callers aren't authenticated yet, so publish the ports to those who may call, and no
-# further: docker run --publish 127.0.0.1:50051:50051 --publish 127.0.0.1:8080:8080 auralink
+# Nobody reaches a container's loopback. Callers aren't authenticated without a file of keys (AURALINK_AUTH_KEYS_FILE, see
+# docs/access.md), so publish the ports to those who may call, and no further:
+# docker run --publish 127.0.0.1:50051:50051 --publish 127.0.0.1:8080:8080 auralink
 CMD ["serve", "--bind", "0.0.0.0", "--insecure", "--log", "json"]

@@ -1,7 +1,8 @@
 //! 1080p I420 frames through `CompressStream` on loopback, client and server in one process.
 //!
 //! `round_trip` is a frame at a time, `own_overhead` the part of it that isn't decoding, resizing, encoding or measuring (so:
-//! gRPC, copies, queues, and waking threads), `pipelined` the time a frame takes with four in flight.
+//! gRPC, copies, queues, and waking threads), `pipelined` the time a frame takes with four in flight. `call_by_...` is a small call
+//! of somebody who is known by nothing, by an API key, or by a token, the same or a new one each time.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on should stop")]
 
@@ -10,17 +11,18 @@ mod common;
 use std::time::{Duration, Instant};
 
 use auralink::PixelFormat;
-use auralink::service::proto::compress_stream_request::Message as Request;
+use auralink::service::config::{Algorithm, JwtKey, Role, Secret};
+use auralink::service::proto::compress_stream_request::Message as In;
 use auralink::service::proto::compress_stream_response::Message as Response;
 use auralink::service::proto::frame_compression_client::FrameCompressionClient;
 use auralink::service::proto::{self, CompressStreamRequest, CompressStreamResponse, Open, Packet, StreamFrame};
-use auralink::service::{Config, Server};
+use auralink::service::{Config, KeyFile, Server, mint_token};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Request, Streaming};
 
 const WIDTH: u32 = 1920;
 const HEIGHT: u32 = 1080;
@@ -47,7 +49,7 @@ impl Stream {
             window: WINDOW,
             ..Open::default()
         };
-        requests.send(CompressStreamRequest { message: Some(Request::Open(open)) }).await.unwrap();
+        requests.send(CompressStreamRequest { message: Some(In::Open(open)) }).await.unwrap();
         let responses = client.compress_stream(ReceiverStream::new(queue)).await.unwrap().into_inner();
         let film = common::clip::film(PixelFormat::I420, WIDTH, HEIGHT, 8);
         let film = film.into_iter().map(|frame| Bytes::from(frame.into_data())).collect();
@@ -65,7 +67,7 @@ impl Stream {
         self.frame_number += 1;
         let data = self.film[self.frame_number as usize % self.film.len()].clone();
         let frame = StreamFrame { frame_number: self.frame_number, data, ..StreamFrame::default() };
-        self.requests.send(CompressStreamRequest { message: Some(Request::Frame(frame)) }).await.unwrap();
+        self.requests.send(CompressStreamRequest { message: Some(In::Frame(frame)) }).await.unwrap();
     }
 
     async fn packet(&mut self) -> Packet {
@@ -104,17 +106,24 @@ impl Stream {
     }
 }
 
-fn service(criterion: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
-    let any_port = "127.0.0.1:0".parse().unwrap();
-    let config = Config { grpc_addr: any_port, http_addr: any_port, ..Config::default() };
+/// A server, where it is, and a way to end it.
+fn serve(runtime: &Runtime, mut config: Config) -> (String, impl FnOnce()) {
+    (config.listen.grpc_port, config.listen.http_port) = (0, 0);
     let server = runtime.block_on(Server::bind(config)).unwrap();
     let address = format!("http://{}", server.grpc_addr());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = runtime.spawn(server.run(async {
         let _ = stopped.await;
     }));
+    (address, move || {
+        drop(stop);
+        runtime.block_on(serving).unwrap().unwrap();
+    })
+}
 
+fn service(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let (address, stop) = serve(&runtime, Config::default());
     let mut group = criterion.benchmark_group("service");
     group.throughput(Throughput::Elements(1));
     for (name, codec) in
@@ -135,9 +144,52 @@ fn service(criterion: &mut Criterion) {
         });
     }
     group.finish();
-    drop(stop);
-    runtime.block_on(serving).unwrap().unwrap();
+    stop();
 }
 
-criterion_group! { name = benches; config = common::criterion(); targets = service }
+/// What knowing the caller costs: the same call, by nobody and by somebody.
+fn callers(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mut known = Config::default();
+    let mut keys = KeyFile::default();
+    let key = keys.add("camera", &[Role::Compress], None).unwrap();
+    known.auth.keys = keys.keys;
+    known.auth.jwt.sign_with = Some("a".to_owned());
+    known.auth.jwt.keys = vec![JwtKey {
+        kid: "a".to_owned(),
+        algorithm: Algorithm::HS256,
+        secret: Some(Secret::new("0123456789abcdef0123456789abcdef")),
+        secret_file: None,
+        public_key_file: None,
+        private_key_file: None,
+    }];
+    let mint = |name: &str| mint_token(&known, name, &[Role::Compress], 3_600).unwrap();
+    let tokens: Vec<_> = (0..6_000).map(|index| mint(&format!("camera-{index}"))).collect();
+    let cases = [
+        ("nothing", Config::default(), Vec::new()),
+        ("key", known.clone(), vec![key]),
+        ("token", known.clone(), vec![mint("camera")]),
+        ("new_token", known.clone(), tokens),
+    ];
+    let mut group = criterion.benchmark_group("service");
+    for (name, config, secrets) in cases {
+        let (address, stop) = serve(&runtime, config);
+        let mut client = runtime.block_on(FrameCompressionClient::connect(address)).unwrap();
+        let mut secrets = secrets.iter().cycle();
+        group.bench_function(format!("call_by_{name}"), |bencher| {
+            bencher.iter(|| {
+                let mut request = Request::new(proto::DescribeRequest {});
+                if let Some(secret) = secrets.next() {
+                    request.metadata_mut().insert("authorization", format!("Bearer {secret}").parse().unwrap());
+                }
+                runtime.block_on(client.describe(request)).unwrap()
+            });
+        });
+        drop(client);
+        stop();
+    }
+    group.finish();
+}
+
+criterion_group! { name = benches; config = common::criterion(); targets = service, callers }
 criterion_main!(benches);

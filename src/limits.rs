@@ -55,6 +55,8 @@ pub const MAX_BATCH_FRAMES: usize = 64;
 ///
 /// The engine alone takes [`Limits::ENGINE`]; the service takes [`Limits::SERVICE`] unless configured otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "server", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "server", serde(default = "Limits::service", deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Limits {
     /// Smallest width, pixels.
@@ -91,6 +93,11 @@ impl Limits {
         max_encoded_bytes: 10 << 20,
         max_decoder_bytes: 128 << 20,
     };
+
+    #[cfg(feature = "server")]
+    fn service() -> Self {
+        Self::SERVICE
+    }
 
     /// Checks a picture's size, naming the side that is out of bounds.
     pub fn check_size(&self, width: u32, height: u32) -> Result<()> {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers may fail the test")]
 
+#[path = "service/access.rs"]
+mod access;
 #[path = "service/calls.rs"]
 mod calls;
 #[path = "service/drain.rs"]
@@ -21,3 +23,7 @@ mod sessions;
 mod skip;
 #[path = "service/streams.rs"]
 mod streams;
+#[path = "service/tls.rs"]
+mod tls;
+#[path = "service/tokens.rs"]
+mod tokens;

@@ -12,10 +12,12 @@ use auralink::service::proto::{
 use auralink::{ColorSpace, Matrix, PixelFormat, Range, limits};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
+use super::access::{Access, Credentials};
 use super::exit::{Exit, Failure, Result};
 
 /// Time a connection may take.
@@ -26,17 +28,21 @@ const MAX_MESSAGE_BYTES: usize = 128 << 20;
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
-/// Connects to `http://host:port`, `host:port`, or `unix:/path`.
-pub(crate) async fn connect(server: &str) -> Result<Channel> {
-    let address = match server.strip_prefix("grpc://") {
-        Some(rest) => format!("http://{rest}"),
+/// A connection on which each call says who calls.
+pub(crate) type Line = InterceptedService<Channel, Credentials>;
+
+/// Connects to `http://host:port`, `host:port`, `https://host:port` or `unix:/path`; `grpc://` and `grpcs://` are as good.
+pub(crate) async fn connect(server: &str, access: &Access) -> Result<Line> {
+    let credentials = access.credentials()?;
+    let schemes = [("grpc://", "http://"), ("grpcs://", "https://")];
+    let other = schemes.iter().find_map(|(ours, theirs)| Some(format!("{theirs}{}", server.strip_prefix(ours)?)));
+    let address = match other {
+        Some(address) => address,
         None if server.contains("://") || server.starts_with("unix:") => server.to_owned(),
         None => format!("http://{server}"),
     };
-    if address.starts_with("https:") {
-        return Err(Failure::usage(format!("{server}: TLS is not in this version; use http:// or unix:")));
-    }
-    let endpoint = Endpoint::from_shared(address)
+    let is_encrypted = address.starts_with("https:");
+    let mut endpoint = Endpoint::from_shared(address)
         .map_err(|error| {
             Failure::usage(format!("{server}: not an address such as http://127.0.0.1:50051")).because(error)
         })?
@@ -44,12 +50,17 @@ pub(crate) async fn connect(server: &str) -> Result<Channel> {
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    endpoint.connect().await.map_err(|error| Failure::unavailable(format!("server {server}")).because(error))
+    if is_encrypted {
+        endpoint = endpoint.tls_config(access.tls()?).map_err(|error| Failure::usage("TLS").because(error))?;
+    }
+    let connected = endpoint.connect().await;
+    let channel = connected.map_err(|error| Failure::unavailable(format!("server {server}")).because(error))?;
+    Ok(InterceptedService::new(channel, credentials))
 }
 
 /// A client for calls of any size.
-pub(crate) fn caller(channel: Channel) -> FrameCompressionClient<Channel> {
-    FrameCompressionClient::new(channel)
+pub(crate) fn caller(line: Line) -> FrameCompressionClient<Line> {
+    FrameCompressionClient::new(line)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
@@ -127,12 +138,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Opens a stream and waits until the server agrees.
-    pub(crate) async fn open(channel: Channel, open: Open) -> Result<Self> {
+    pub(crate) async fn open(line: Line, open: Open) -> Result<Self> {
         let (requests, receiver) = mpsc::channel(*limits::WINDOW_FRAMES.end() as usize + 8);
         let is_declared = open.network.is_some();
         let first = CompressStreamRequest { message: Some(Request::Open(open)) };
         requests.send(first).await.map_err(|_| ended())?;
-        let call = caller(channel).compress_stream(ReceiverStream::new(receiver)).await;
+        let call = caller(line).compress_stream(ReceiverStream::new(receiver)).await;
         let mut responses = call.map_err(|status| refused(&status))?.into_inner();
         match responses.message().await.map_err(|status| refused(&status))?.and_then(|response| response.message) {
             Some(Response::Opened(opened)) => Ok(Self {

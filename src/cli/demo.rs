@@ -1,7 +1,6 @@
 //! `auralink demo`: the service in this process, a real clip through it over gRPC, and a network that gets worse and better.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use auralink::service::proto::{self, NetworkConditions, Open, Packet};
 use auralink::service::{Config, Server};
 use tokio::sync::oneshot;
 
+use super::access::Access;
 use super::client::{self, Answer, Stream};
 use super::console::Console;
 use super::exit::{Exit, Failure, Result};
@@ -85,8 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Serves and streams, until the time is over.
 async fn perform(show: &mut Show, stop: &Stop) -> Result<()> {
-    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = Config { grpc_addr: loopback, http_addr: loopback, ..Config::default() };
+    let mut config = Config::default();
+    (config.listen.grpc_port, config.listen.http_port) = (0, 0);
     let server = Server::bind(config).await.map_err(failed)?;
     let (grpc, http) = (server.grpc_addr(), server.http_addr());
     let (end, ended) = oneshot::channel::<()>();
@@ -120,7 +120,7 @@ async fn stream(show: &mut Show, stop: &Stop, server: &str) -> Result<()> {
         measure_quality: true,
         ..Open::default()
     };
-    let mut stream = Stream::open(client::connect(server).await?, open).await?;
+    let mut stream = Stream::open(client::connect(server, &Access::default()).await?, open).await?;
     pump(&mut stream, first, &mut feed, Some(CLIP_FPS), stop, show).await
 }
 

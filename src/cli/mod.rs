@@ -1,5 +1,6 @@
 //! The command line: one file a command, on top of the public library.
 
+mod access;
 mod client;
 mod console;
 mod decode;
@@ -8,6 +9,8 @@ mod encode;
 mod exit;
 mod input;
 mod inspect;
+mod keys;
+mod log;
 mod output;
 mod parse;
 mod probe;
@@ -42,6 +45,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Keys(keys::Args),
+    Token(keys::TokenArgs),
     Encode(encode::Args),
     Decode(decode::Args),
     Stream(stream::Args),
@@ -58,6 +63,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match Arguments::try_parse() {
         Ok(Arguments { command }) => match command {
             Command::Serve(args) => serve::run(&args),
+            Command::Keys(args) => keys::run(&args),
+            Command::Token(args) => keys::run_token(&args),
             Command::Encode(args) => encode::run(&args),
             Command::Decode(args) => decode::run(&args),
             Command::Stream(args) => stream::run(&args),

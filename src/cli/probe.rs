@@ -2,12 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::access::Access;
 use super::client::connect;
 use super::console::Console;
 use super::exit::{Failure, Result};
@@ -18,13 +23,16 @@ const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
 /// Ask a service whether it is ready; exit code 0 or 69.
 ///
-/// An http:// URL is asked for /readyz (or the path given), a grpc:// URL or unix:/path through grpc.health.v1.
+/// An http:// or https:// URL is asked for /readyz (or the path given), a grpc:// or grpcs:// URL or unix:/path through
+/// grpc.health.v1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
     /// Such as http://127.0.0.1:8080 or grpc://127.0.0.1:50051.
     #[arg(default_value = "http://127.0.0.1:8080")]
     url: String,
+    #[command(flatten)]
+    access: Access,
     /// Ask over HTTP, whatever the URL begins with.
     #[arg(long, conflicts_with = "grpc")]
     http: bool,
@@ -39,20 +47,21 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let timeout = Duration::from_millis(args.timeout_ms.into());
-    let looks_grpc = args.url.starts_with("grpc://") || args.url.starts_with("unix:");
+    let looks_grpc =
+        args.url.starts_with("grpc://") || args.url.starts_with("grpcs://") || args.url.starts_with("unix:");
     let status = if args.grpc || looks_grpc && !args.http {
         runtime()?.block_on(async {
-            let asked = tokio::time::timeout(timeout, ask_grpc(&args.url)).await;
+            let asked = tokio::time::timeout(timeout, ask_grpc(&args.url, &args.access)).await;
             asked.unwrap_or_else(|_| Err(late(&args.url, timeout)))
         })?
     } else {
-        ask_http(&args.url, timeout)?
+        ask_http(&args.url, &args.access, timeout)?
     };
     Console::Stdout.line(format_args!("{}: {status}", args.url))
 }
 
-async fn ask_grpc(url: &str) -> Result<&'static str> {
-    let mut client = HealthClient::new(connect(url).await?);
+async fn ask_grpc(url: &str, access: &Access) -> Result<&'static str> {
+    let mut client = HealthClient::new(connect(url, access).await?);
     let answer = client.check(HealthCheckRequest { service: String::new() }).await;
     let answer = answer.map_err(|status| Failure::unavailable(format!("{url}: {}", status.message())))?;
     match answer.into_inner().status() {
@@ -62,10 +71,13 @@ async fn ask_grpc(url: &str) -> Result<&'static str> {
 }
 
 /// One GET by hand: a health check needs no HTTP library.
-fn ask_http(url: &str, timeout: Duration) -> Result<&'static str> {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
+fn ask_http(url: &str, access: &Access, timeout: Duration) -> Result<&'static str> {
+    let (rest, port, tls) = match url.strip_prefix("https://") {
+        Some(rest) => (rest, 443, Some(tls(access)?)),
+        None => (url.strip_prefix("http://").unwrap_or(url), 80, None),
+    };
     if rest.contains("://") {
-        return Err(Failure::usage(format!("{url}: not an http:// or grpc:// URL")));
+        return Err(Failure::usage(format!("{url}: not an http://, https://, grpc:// or grpcs:// URL")));
     }
     let (authority, path) = match rest.find('/') {
         Some(at) if rest.len() > at + 1 => rest.split_at(at),
@@ -75,9 +87,9 @@ fn ask_http(url: &str, timeout: Duration) -> Result<&'static str> {
     let host = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
         authority.to_owned()
     } else {
-        format!("{authority}:80")
+        format!("{authority}:{port}")
     };
-    let answer = get(&host, authority, path, timeout);
+    let answer = get(&Place { host: &host, authority, path }, tls, timeout);
     let answer = answer.map_err(|error| Failure::unavailable(url).because(error))?;
     let status = answer.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok());
     match status {
@@ -93,7 +105,28 @@ fn ask_http(url: &str, timeout: Duration) -> Result<&'static str> {
     }
 }
 
-fn get(host: &str, authority: &str, path: &str, timeout: Duration) -> std::io::Result<String> {
+struct Place<'a> {
+    /// With its port.
+    host: &'a str,
+    authority: &'a str,
+    path: &'a str,
+}
+
+/// Trusts the authorities that `access` names.
+fn tls(access: &Access) -> Result<Arc<ClientConfig>> {
+    let told = |error: &dyn std::fmt::Display| Failure::usage(format!("--tls-ca: {error}"));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&access.authorities()?) {
+        // Bundles hold some that are too odd to be used; the others do.
+        let _ = roots.add(certificate.map_err(|error| told(&error))?);
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| told(&error))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn get(place: &Place<'_>, tls: Option<Arc<ClientConfig>>, timeout: Duration) -> std::io::Result<String> {
+    let Place { host, authority, path } = place;
     let deadline = Instant::now() + timeout;
     let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let mut last = std::io::Error::other("the name has no address");
@@ -108,12 +141,22 @@ fn get(host: &str, authority: &str, path: &str, timeout: Duration) -> std::io::R
         stream.set_read_timeout(Some(left()))?;
         stream.set_write_timeout(Some(left()))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
-        return Ok(String::from_utf8_lossy(&answer).into_owned());
+        let Some(tls) = tls else { return exchange(&mut stream, &request) };
+        let name = host.rsplit_once(':').map_or(*host, |(name, _)| name).trim_matches(['[', ']']);
+        let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
+        let session = ClientConnection::new(tls, name).map_err(std::io::Error::other)?;
+        return exchange(&mut StreamOwned::new(session, stream), &request);
     }
     Err(last)
+}
+
+fn exchange(stream: &mut (impl Read + Write), request: &str) -> std::io::Result<String> {
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    let read = stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer);
+    // Whoever closes without saying so in TLS has still answered.
+    read.map(drop).or_else(|error| if answer.is_empty() { Err(error) } else { Ok(()) })?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn late(url: &str, timeout: Duration) -> Failure {

@@ -1,51 +1,86 @@
 //! `auralink serve`: the service in the foreground.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use auralink::service::{Config, ServeError, Server};
+use auralink::service::config::{Algorithm, Sources};
+use auralink::service::{Config, ConfigError, Reloader, ServeError, Server, check_files};
 use clap::ValueEnum;
+use toml::Value;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use super::console::Console;
+use super::console::{Console, remark};
 use super::exit::{Exit, Failure, Result};
+use super::log::Log;
 use super::runtime;
-use super::stop::signal;
+use super::stop::{Hangups, Signals};
 
 /// Serve frames over gRPC, with health checks and metrics over HTTP.
 ///
-/// Runs until SIGINT or SIGTERM, then finishes what it has accepted and ends with exit code 0.
+/// Settings come from a file (deploy/auralink.toml shows all of them), the environment (AURALINK_SECTION_KEY, GRPC_PORT,
+/// HTTP_PORT) and these flags, the later over the earlier. Runs until SIGINT or SIGTERM, then finishes what it has accepted and
+/// ends with exit code 0; SIGHUP reads the settings, keys and certificates again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
-    /// Port of gRPC; 0 takes a free one.
-    #[arg(long, value_name = "PORT", env = "GRPC_PORT", default_value = "50051")]
-    grpc_port: u16,
-    /// Port of HTTP; 0 takes a free one.
-    #[arg(long, value_name = "PORT", env = "HTTP_PORT", default_value = "8080")]
-    http_port: u16,
-    /// Address that both listen on. Others than loopback need --insecure: callers aren't authenticated.
-    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    bind: IpAddr,
+    #[command(flatten)]
+    pub(crate) source: ConfigFile,
+    /// Port of gRPC, 50051 by default; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    grpc_port: Option<u16>,
+    /// Port of HTTP, 8080 by default; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
+    /// Address that both listen on, 127.0.0.1 by default. Others than loopback need authentication, or --insecure.
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<IpAddr>,
     /// A Unix-domain socket for gRPC beside its port.
     #[arg(long, value_name = "PATH")]
     uds: Option<PathBuf>,
     /// Listen where other machines reach it, though callers aren't authenticated.
     #[arg(long)]
     insecure: bool,
+    /// A file of API keys, as `auralink keys` writes it: callers need one of them.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// The server's certificate (PEM), and those between it and the root: both listeners speak TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Threads that code; one a core by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Check the configuration, print it, and end.
+    /// Check the settings and the files they name, print what comes of them, and end.
     #[arg(long)]
     check: bool,
-    /// Form of the log, on standard error.
-    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
-    log: LogForm,
+    /// Form of the log, on standard error; text by default.
+    #[arg(long, value_enum, value_name = "FORM")]
+    log: Option<LogForm>,
     /// What is logged: error, warn, info, debug or trace, or a filter such as auralink=debug,info.
-    #[arg(long, value_name = "LEVEL", env = "AURALINK_LOG", default_value = "info")]
-    log_level: String,
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+/// Where the settings' file is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigFile {
+    /// A file of settings, in TOML.
+    #[arg(long, value_name = "FILE", env = "AURALINK_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The settings of the file and of the environment, under these flags.
+    pub(crate) fn sources(&self, flags: Vec<(&'static str, &'static str, Value)>) -> Sources {
+        // Names and values that aren't text can't be settings.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Sources { file: self.config.clone(), environment: environment.collect(), flags }
+    }
 }
 
 /// Forms of the log.
@@ -57,49 +92,112 @@ enum LogForm {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let config = args.config();
-    config.validate().map_err(|error| Failure::usage("configuration").because(error))?;
-    let filter = EnvFilter::from_str(&args.log_level)
-        .map_err(|error| Failure::usage(format!("--log-level {}", args.log_level)).because(error))?;
+    let sources = args.source.sources(args.flags()?);
+    let config = load(&sources)?;
     if args.check {
-        return Console::Stdout.write(config.to_string().as_bytes());
+        check_files(&config).map_err(refused)?;
+        return Console::Stdout.write(config.to_toml().as_bytes());
     }
-    start_log(args.log, filter)?;
+    start_log(&config)?;
+    warn(&config);
     runtime()?.block_on(async {
+        // Caught from here on, so that a signal during the start isn't lost, nor the end.
+        let (mut stops, hangups) = (Signals::catch(), Hangups::catch());
         let server = Server::bind(config).await.map_err(failed)?;
         let (grpc, http) = (server.grpc_addr(), server.http_addr());
+        tokio::spawn(reload_on_hangup(hangups, server.reloader(), sources));
         Console::Stdout.line(format_args!("auralink: gRPC on {grpc}, HTTP on {http}"))?;
-        server.run(signal()).await.map_err(failed)
+        server.run(async move { stops.next().await }).await.map_err(failed)
     })
 }
 
+/// The settings of all sources.
+pub(crate) fn load(sources: &Sources) -> Result<Config> {
+    sources.load().map_err(refused)
+}
+
+/// Tells every setting at fault, a line each.
+pub(crate) fn refused(error: ConfigError) -> Failure {
+    let count = error.faults().count();
+    if count > 1 {
+        for (key, why) in error.faults() {
+            remark(format_args!("auralink: {key}: {why}"));
+        }
+        return Failure::usage(format!("configuration: {count} settings at fault"));
+    }
+    Failure::usage("configuration").because(error)
+}
+
 impl Args {
-    fn config(&self) -> Config {
-        Config {
-            grpc_addr: SocketAddr::new(self.bind, self.grpc_port),
-            http_addr: SocketAddr::new(self.bind, self.http_port),
-            uds: self.uds.clone(),
-            insecure: self.insecure,
-            threads: self.threads.map_or(0, usize::from),
-            ..Config::default()
+    fn flags(&self) -> Result<Vec<(&'static str, &'static str, Value)>> {
+        let path = |path: &Option<PathBuf>| match path {
+            None => Ok(None),
+            Some(path) => match path.to_str() {
+                Some(text) => Ok(Some(Value::from(text))),
+                None => Err(Failure::usage(format!("{}: not a path in UTF-8", path.display()))),
+            },
+        };
+        let port = |port: Option<u16>| port.map(|port| Value::from(i64::from(port)));
+        let form = self.log.map(|form| Value::from(if form == LogForm::Json { "json" } else { "text" }));
+        let flags = [
+            ("--grpc-port", "listen.grpc_port", port(self.grpc_port)),
+            ("--http-port", "listen.http_port", port(self.http_port)),
+            ("--bind", "listen.address", self.bind.map(|address| Value::from(address.to_string()))),
+            ("--uds", "listen.uds", path(&self.uds)?),
+            ("--insecure", "listen.insecure", self.insecure.then(|| Value::from(true))),
+            ("--keys", "auth.keys_file", path(&self.keys)?),
+            ("--tls-cert", "tls.cert_file", path(&self.tls_cert)?),
+            ("--tls-key", "tls.key_file", path(&self.tls_key)?),
+            ("--threads", "compute.threads", port(self.threads)),
+            ("--log", "log.form", form),
+            ("--log-level", "log.level", self.log_level.as_deref().map(Value::from)),
+        ];
+        Ok(flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect())
+    }
+}
+
+/// Reads everything again at each SIGHUP, for ever.
+async fn reload_on_hangup(mut hangups: Hangups, reloader: Reloader, sources: Sources) {
+    while hangups.next().await {
+        let reloaded = sources.load().and_then(|config| reloader.reload(config));
+        if let Err(error) = reloaded {
+            for (key, why) in error.faults() {
+                tracing::error!(key, why, "a setting is at fault: the configuration stays as it was");
+            }
         }
     }
 }
 
-fn start_log(form: LogForm, filter: EnvFilter) -> Result<()> {
-    let colours = Console::Stderr.is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    let started = match form {
-        LogForm::Text => log.try_init(),
-        LogForm::Json => log.json().try_init(),
-    };
+/// What is allowed, and still worth a second thought.
+fn warn(config: &Config) {
+    let is_public = !config.grpc_addr().ip().is_loopback() || !config.http_addr().ip().is_loopback();
+    if is_public && !config.authenticates() {
+        tracing::warn!("callers aren't authenticated, and other machines reach the server");
+    } else if is_public && !config.tls.is_on() {
+        tracing::warn!("keys and tokens pass in clear: there is no tls.cert_file");
+    }
+    let shared = config.auth.jwt.keys.iter().filter(|key| key.algorithm == Algorithm::HS256 && key.secret.is_some());
+    for key in shared {
+        tracing::warn!(
+            kid = key.kid,
+            "a secret stands in the configuration itself; a secret_file can be guarded better"
+        );
+    }
+}
+
+fn start_log(config: &Config) -> Result<()> {
+    let level = &config.log.level;
+    let filter =
+        EnvFilter::try_new(level).map_err(|error| Failure::usage(format!("log.level {level}")).because(error))?;
+    let log = Log::new(config.log.form, Console::Stderr.is_terminal());
+    let started = tracing_subscriber::registry().with(filter).with(log).try_init();
     started.map_err(|error| Failure::new(Exit::Internal, format!("starting the log: {error}")))
 }
 
 /// What a server that didn't start or run means for the exit code.
 pub(crate) fn failed(error: ServeError) -> Failure {
-    let exit = match &error {
-        ServeError::Config(_) => Exit::Usage,
+    let exit = match error {
+        ServeError::Config(error) => return refused(error),
         ServeError::Bind { .. } => Exit::Io,
         _ => Exit::Internal,
     };

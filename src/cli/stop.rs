@@ -97,3 +97,28 @@ async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
 pub(crate) async fn signal() {
     Signals::catch().next().await;
 }
+
+/// Hang-ups (SIGHUP), from when they are caught; where there are none, they never come.
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    caught: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    /// Catches them; within a runtime.
+    pub(crate) fn catch() -> Self {
+        Self {
+            #[cfg(unix)]
+            caught: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+        }
+    }
+
+    /// Returns true at the next one; false where none can come any more.
+    pub(crate) async fn next(&mut self) -> bool {
+        #[cfg(unix)]
+        if let Some(caught) = &mut self.caught {
+            return caught.recv().await.is_some();
+        }
+        false
+    }
+}

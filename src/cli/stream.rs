@@ -8,6 +8,7 @@ use auralink::service::proto::{self, H264Settings, NetworkConditions, Open, Pack
 use clap::ValueEnum;
 use serde_json::json;
 
+use super::access::Access;
 use super::client::{self, Answer, Stream};
 use super::console::{Console, remark};
 use super::encode::{CodecName, codec_for};
@@ -29,9 +30,11 @@ use super::{parse, runtime};
 pub(crate) struct Args {
     /// File or folder to read, as for `encode`; - is standard input.
     input: PathBuf,
-    /// The service: http://host:port, host:port or unix:/path.
+    /// The service: http://host:port, host:port, https://host:port or unix:/path.
     #[arg(long, value_name = "URL", env = "AURALINK_SERVER")]
     server: String,
+    #[command(flatten)]
+    access: Access,
     /// Write the packets: .h264, .mjpeg or .alz; - is standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -179,8 +182,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let outcome = runtime()?.block_on(async {
         let first = feed.next().await?.ok_or_else(|| no_frames(&args.input))?;
-        let channel = client::connect(&args.server).await?;
-        let mut stream = Stream::open(channel, args.open(codec, &first, stream_fps)?).await?;
+        let line = client::connect(&args.server, &args.access).await?;
+        let mut stream = Stream::open(line, args.open(codec, &first, stream_fps)?).await?;
         pump(&mut stream, first, &mut feed, pace, &stop, &mut listener).await
     });
     let Listener { console, tally, unwritten, .. } = listener;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use auralink::service::proto::{ListSessionsRequest, Session};
 
+use super::access::Access;
 use super::client::{caller, connect, refused};
 use super::console::Console;
 use super::exit::Result;
@@ -20,9 +21,11 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
-    /// The service: http://host:port, host:port or unix:/path.
+    /// The service: http://host:port, host:port, https://host:port or unix:/path.
     #[arg(value_name = "URL", env = "AURALINK_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
+    #[command(flatten)]
+    access: Access,
     /// Show them once and end.
     #[arg(long)]
     once: bool,
@@ -40,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 async fn watch(args: &Args) -> Result<()> {
-    let mut client = caller(connect(&args.server).await?);
+    let mut client = caller(connect(&args.server, &args.access).await?);
     let clear = if Console::Stdout.is_terminal() && !args.once { CLEAR } else { "" };
     loop {
         let answer = client.list_sessions(ListSessionsRequest {}).await.map_err(|status| refused(&status))?;

@@ -8,13 +8,16 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream as AsyncStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::codec::Codec;
 use crate::kernel;
 use crate::limits::{self, MAX_BATCH_FRAMES};
 use crate::rate;
+use crate::service::auth::Lease;
+use crate::service::auth::policy::Need;
+use crate::service::caller::Caller;
 use crate::service::edge::REQUEST_ID;
 use crate::service::proto::{self, frame_compression_server::FrameCompression};
 use crate::service::refusal::Refusal;
@@ -34,7 +37,7 @@ impl Calls {
     /// When a call must be answered: as its caller says, or by the server's own limit.
     fn deadline(&self, metadata: &MetadataMap) -> Instant {
         let asked = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(deadline::parse);
-        let most = Duration::from_millis(self.0.config.request_timeout_ms.into());
+        let most = Duration::from_millis(self.0.config().limits.request_timeout_ms.into());
         Instant::now() + asked.map_or(most, |asked| asked.min(most))
     }
 
@@ -44,9 +47,11 @@ impl Calls {
         refusal.into()
     }
 
-    fn entry(&self, id: &str) -> Result<Arc<Entry>, Status> {
+    /// A running session that the caller `may` do something with.
+    fn entry(&self, id: &str, may: impl Fn(&str) -> bool) -> Result<Arc<Entry>, Status> {
         let found = wire::session_id(id, "session_id").and_then(|id| self.0.registry.find(id));
-        found.map_err(|refusal| self.refuse(refusal))
+        let allowed = found.and_then(|entry| if may(entry.owner()) { Ok(entry) } else { Err(Refusal::forbidden()) });
+        allowed.map_err(|refusal| self.refuse(refusal))
     }
 
     /// Codes the frames of a batch side by side; each is answered by itself.
@@ -55,7 +60,7 @@ impl Calls {
             .into_iter()
             .map(|frame| {
                 let number = frame.frame_number;
-                let still = wire::still(frame, &self.0.config.limits);
+                let still = wire::still(frame, &self.0.config().limits.picture);
                 (number, still.map(|still| stills::compress(&self.0, still, None, deadline, "picture")))
             })
             .collect();
@@ -83,6 +88,11 @@ fn packet(compressed: Compressed) -> proto::Packet {
     wire::packet(&info, data, [decode_us, queued.as_micros() as u64])
 }
 
+/// Who calls, as the gate has found out.
+fn caller(extensions: &Extensions) -> Result<Caller, Refusal> {
+    extensions.get().cloned().ok_or_else(Refusal::unauthenticated)
+}
+
 /// The opening that a stream must begin with.
 async fn opening(inbound: &mut Streaming<proto::CompressStreamRequest>) -> Result<proto::Open, Status> {
     use proto::compress_stream_request::Message;
@@ -95,6 +105,7 @@ async fn opening(inbound: &mut Streaming<proto::CompressStreamRequest>) -> Resul
 /// Waits for a stream's opening and runs it; the status is what an opening that fails ends it with.
 async fn run_stream(
     shared: Arc<Shared>,
+    lease: Lease,
     mut inbound: Streaming<proto::CompressStreamRequest>,
     answers: mpsc::Sender<Result<proto::CompressStreamResponse, Status>>,
     patience: Duration,
@@ -106,7 +117,8 @@ async fn run_stream(
     };
     let open = open.map_err(|_| Status::from(Refusal::late()))??;
     let telemetry = Arc::clone(&shared.telemetry);
-    let opened = wire::open(&open, &shared.config.limits).and_then(|opening| Stream::open(shared, &opening, answers));
+    let opened = wire::open(&open, &shared.config().limits.picture)
+        .and_then(|opening| Stream::open(shared, lease, &opening, answers));
     let stream = opened.inspect_err(|refusal| telemetry.refused(refusal.code))?;
     stream.run(inbound).await;
     Ok(())
@@ -120,7 +132,8 @@ impl FrameCompression for Calls {
     ) -> Result<Response<proto::CompressFrameResponse>, Status> {
         let _call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let deadline = self.deadline(request.metadata());
-        let still = wire::still(request.into_inner(), &self.0.config.limits).map_err(|refusal| self.refuse(refusal))?;
+        let still = wire::still(request.into_inner(), &self.0.config().limits.picture)
+            .map_err(|refusal| self.refuse(refusal))?;
         let compressed = stills::compress(&self.0, still, None, deadline, "picture").await?;
         Ok(Response::new(proto::CompressFrameResponse { packet: Some(packet(compressed)) }))
     }
@@ -148,14 +161,15 @@ impl FrameCompression for Calls {
         let call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let (answers, answered) = mpsc::channel(MAX_ANSWERS);
         let shared = Arc::clone(&self.0);
-        let patience = Duration::from_millis(shared.config.request_timeout_ms.into());
+        let patience = Duration::from_millis(shared.config().limits.request_timeout_ms.into());
         let id = request.metadata().get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok());
         let span = tracing::info_span!("stream", request_id = id.unwrap_or_default());
+        let lease = Lease::new(&shared, request.extensions(), Need::Compress)?;
         let inbound = request.into_inner();
         // The answer's headers go out at once; whatever is wrong with the opening ends the stream with its status.
         tokio::spawn(async move {
             let _call = call;
-            let stream = run_stream(shared, inbound, answers.clone(), patience).instrument(span);
+            let stream = run_stream(shared, lease, inbound, answers.clone(), patience).instrument(span);
             let status = match tokio::spawn(stream).await {
                 Ok(Ok(())) => return,
                 Ok(Err(status)) => status,
@@ -182,11 +196,12 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::UpdateNetworkConditionRequest>,
     ) -> Result<Response<proto::UpdateNetworkConditionResponse>, Status> {
+        let caller = caller(request.extensions())?;
         let request = request.into_inner();
         let network = request.network.ok_or_else(|| Refusal::field("network", "missing, and required"));
         let network = network.and_then(|network| wire::network(&network, "network"));
         let network = network.map_err(|refusal| self.refuse(refusal))?;
-        let told = self.entry(&request.session_id)?.tell_network(network).await;
+        let told = self.entry(&request.session_id, |owner| caller.may_change(owner))?.tell_network(network).await;
         let plan = told.map_err(|refusal| self.refuse(refusal))?;
         Ok(Response::new(proto::UpdateNetworkConditionResponse { plan: plan.as_ref().map(wire::plan) }))
     }
@@ -204,7 +219,7 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::GetCompressionHintsRequest>,
     ) -> Result<Response<proto::GetCompressionHintsResponse>, Status> {
-        let query = wire::hint_query(request.get_ref(), &self.0.config.limits);
+        let query = wire::hint_query(request.get_ref(), &self.0.config().limits.picture);
         let query = query.map_err(|refusal| self.refuse(refusal))?;
         Ok(Response::new(wire::hints(&query.goal.hints(query.network.as_ref()))))
     }
@@ -213,15 +228,19 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::GetSessionRequest>,
     ) -> Result<Response<proto::Session>, Status> {
-        let entry = self.entry(&request.get_ref().session_id)?;
+        let caller = caller(request.extensions())?;
+        let entry = self.entry(&request.get_ref().session_id, |owner| caller.may_see(owner))?;
         Ok(Response::new(wire::session(&entry)))
     }
 
     async fn list_sessions(
         &self,
-        _request: Request<proto::ListSessionsRequest>,
+        request: Request<proto::ListSessionsRequest>,
     ) -> Result<Response<proto::ListSessionsResponse>, Status> {
-        let sessions = self.0.registry.all().iter().map(|entry| wire::session(entry)).collect();
+        let caller = caller(request.extensions())?;
+        let all = self.0.registry.all();
+        let shown = all.iter().filter(|entry| caller.may_see(entry.owner()));
+        let sessions = shown.map(|entry| wire::session(entry)).collect();
         Ok(Response::new(proto::ListSessionsResponse { sessions }))
     }
 
@@ -233,11 +252,13 @@ impl FrameCompression for Calls {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let interval = wire::watch_interval(request.get_ref()).map_err(|refusal| self.refuse(refusal))?;
-        let entry = self.entry(&request.get_ref().session_id)?;
+        let lease = Lease::new(&self.0, request.extensions(), Need::Look)?;
+        let entry = self.entry(&request.get_ref().session_id, |owner| lease.caller().may_see(owner))?;
         let drain = self.0.drain.clone();
         let (reports, reported) = mpsc::channel(1);
         tokio::spawn(async move {
             let _call = call;
+            let mut lease_ended = std::pin::pin!(lease.ended());
             loop {
                 if reports.send(Ok(wire::session(&entry))).await.is_err() {
                     return;
@@ -246,6 +267,11 @@ impl FrameCompression for Calls {
                     () = tokio::time::sleep(interval) => {}
                     () = reports.closed() => return,
                     () = entry.ended() => break,
+                    () = lease_ended.as_mut() => {
+                        // The watcher may be gone.
+                        let _ = reports.send(Err(Refusal::unauthenticated().into())).await;
+                        return;
+                    }
                     () = drain.stop.cancelled() => break,
                 }
             }
@@ -259,8 +285,8 @@ impl FrameCompression for Calls {
         &self,
         _request: Request<proto::DescribeRequest>,
     ) -> Result<Response<proto::DescribeResponse>, Status> {
-        let config = &self.0.config;
-        let sizes = &config.limits;
+        let config = self.0.config();
+        let sizes = &config.limits.picture;
         Ok(Response::new(proto::DescribeResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             codecs: Codec::ALL.map(|codec| wire::codec_to_wire(codec) as i32).to_vec(),
@@ -276,7 +302,7 @@ impl FrameCompression for Calls {
                 max_fps: *limits::FPS.end(),
                 max_window: *limits::WINDOW_FRAMES.end(),
                 max_batch_frames: MAX_BATCH_FRAMES as u32,
-                max_sessions: config.max_sessions,
+                max_sessions: config.limits.max_sessions,
             }),
             cpu_level: kernel::name(self.0.compute.engine().level()).to_owned(),
             threads: self.0.compute.threads() as u32,

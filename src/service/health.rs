@@ -40,7 +40,7 @@ pub(crate) fn checks(shared: &Shared) -> Vec<Check> {
         shared.registry.is_full() || shared.admission.is_nearly_full() || waiting > MAX_WAITING_JOBS * threads;
     let load = format!(
         "{sessions} of {} sessions, {} bytes in flight, {waiting} jobs waiting for {threads} threads",
-        shared.config.max_sessions,
+        shared.config().limits.max_sessions,
         shared.admission.bytes_in_flight(),
     );
     let draining = shared.drain.is_draining();

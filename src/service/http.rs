@@ -2,18 +2,22 @@
 
 mod compress;
 mod problem;
+mod token;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::service::auth::gate;
+use crate::service::caller::Caller;
 use crate::service::telemetry::Now;
 use crate::service::{Shared, edge, health};
 
@@ -28,7 +32,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let body_limit = shared.config.limits.max_encoded_bytes;
+    let body_limit = shared.config().limits.picture.max_encoded_bytes;
     let router = Router::new()
         .route("/livez", get(live))
         .route("/health", get(live))
@@ -36,15 +40,22 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/sessions", get(sessions))
+        .route("/v1/auth/token", post(token::trade))
         .route("/v1/compress", post(compress::compress).layer(DefaultBodyLimit::max(body_limit)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&shared), gate::pages))
         .with_state(Arc::clone(&shared));
+    // Browsers that have been here encrypted come back so.
+    let secure = SetResponseHeaderLayer::if_not_present(
+        header::STRICT_TRANSPORT_SECURITY,
+        shared.encryption.is_some().then(|| HeaderValue::from_static("max-age=31536000")),
+    );
     let router = SECURITY_HEADERS.into_iter().fold(router, |router, (name, value)| {
         let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
         router.layer(SetResponseHeaderLayer::if_not_present(name, value))
     });
-    edge::around(router.layer(CatchPanicLayer::new()), &shared.config)
+    edge::around(router.layer(secure).layer(CatchPanicLayer::new()), &shared)
 }
 
 async fn live() -> Json<Value> {
@@ -77,11 +88,12 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-async fn sessions(State(shared): State<Arc<Shared>>) -> Json<Value> {
+async fn sessions(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Caller>) -> Json<Value> {
     let all: Vec<_> = shared
         .registry
         .all()
         .iter()
+        .filter(|entry| caller.may_see(entry.owner()))
         .map(|entry| {
             let live = entry.live();
             let (fps, kbps) = live.pace.rates(entry.age());

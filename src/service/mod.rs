@@ -4,8 +4,10 @@
 //! [`Server::run`] serves until told to stop, and then lets every accepted frame be answered.
 
 mod admission;
+pub(crate) mod auth;
+mod caller;
 mod compute;
-mod config;
+pub mod config;
 mod deadline;
 mod drain;
 mod edge;
@@ -14,17 +16,23 @@ mod health;
 mod http;
 mod refusal;
 mod registry;
+mod reload;
 mod selftest;
 mod server;
 mod stills;
 mod stream;
 mod telemetry;
+mod tls;
 mod transport;
 pub(crate) mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::watch;
+
+pub use auth::{KeyFile, KeyFileError, mint_token};
 pub use config::{Config, ConfigError};
+pub use reload::{Reloader, check_files};
 pub use server::{ServeError, Server};
 
 /// The wire contract's types, client and server, as generated from `proto/`.
@@ -46,7 +54,12 @@ pub mod proto {
 /// What all calls, streams and probes of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    config: Config,
+    config: RwLock<Arc<Config>>,
+    auth: RwLock<Arc<auth::Authenticator>>,
+    /// Counts the configurations that were taken over.
+    auth_changed: watch::Sender<u64>,
+    /// None where the listeners don't speak TLS.
+    encryption: Option<tls::Encryption>,
     compute: Arc<compute::Compute>,
     registry: Arc<registry::Registry>,
     admission: admission::Admission,
@@ -54,4 +67,21 @@ pub(crate) struct Shared {
     drain: drain::Drain,
     /// How coding the known frame went.
     self_test: Result<(), String>,
+}
+
+impl Shared {
+    /// The configuration as it is now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What callers are known by now.
+    pub(crate) fn auth(&self) -> Arc<auth::Authenticator> {
+        Arc::clone(&self.auth.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes whenever callers may be known by something else.
+    pub(crate) fn auth_changes(&self) -> watch::Receiver<u64> {
+        self.auth_changed.subscribe()
+    }
 }

@@ -60,6 +60,19 @@ impl Refusal {
         Self { retry_after: Some(RETRY_AFTER), ..Self::new(Code::ResourceExhausted, what) }
     }
 
+    /// Nobody knows the caller. The same for every reason, so that nobody learns which it was.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(
+            Code::Unauthenticated,
+            "the caller isn't known: an API key, a token or a certificate that is good is needed",
+        )
+    }
+
+    /// The caller is known, and may not.
+    pub(crate) fn forbidden() -> Self {
+        Self::new(Code::PermissionDenied, "the caller may not do this")
+    }
+
     /// The server is going away.
     pub(crate) fn draining() -> Self {
         Self::new(Code::Unavailable, "the server is shutting down")

@@ -1,6 +1,7 @@
 //! The running streams, as seen from outside them: their statistics, and a way to speak to them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Entry {
     id: Uuid,
+    owner: Arc<str>,
     source: Source,
     opened: Instant,
     commands: mpsc::Sender<Command>,
@@ -80,6 +82,11 @@ impl Entry {
         self.id
     }
 
+    /// Name of the caller that opened it.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
     pub(crate) fn source(&self) -> Source {
         self.source
     }
@@ -121,7 +128,7 @@ fn unknown(id: Uuid) -> Refusal {
 #[derive(Debug)]
 pub(crate) struct Registry {
     entries: Mutex<HashMap<Uuid, Arc<Entry>>>,
-    max: usize,
+    max: AtomicUsize,
 }
 
 /// A stream's place in the registry, given up when dropped.
@@ -141,7 +148,16 @@ impl Drop for Place {
 impl Registry {
     /// A registry of at most `max` streams.
     pub(crate) fn new(max: u32) -> Self {
-        Self { entries: Mutex::default(), max: max as usize }
+        Self { entries: Mutex::default(), max: AtomicUsize::new(max as usize) }
+    }
+
+    /// Changes how many there may be; those that are running go on.
+    pub(crate) fn limit_to(&self, max: u32) {
+        self.max.store(max as usize, Ordering::Relaxed);
+    }
+
+    fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Entry>>> {
@@ -151,25 +167,31 @@ impl Registry {
     /// Takes a stream in.
     ///
     /// # Errors
-    /// `ALREADY_EXISTS` for an id that is running, `RESOURCE_EXHAUSTED` where there are as many as may be.
+    /// `ALREADY_EXISTS` for an id that is running, `PERMISSION_DENIED` where it is another caller's, `RESOURCE_EXHAUSTED` where there are as many as may be.
     pub(crate) fn enter(
         self: &Arc<Self>,
         id: Uuid,
+        owner: &Arc<str>,
         source: Source,
         config: SessionConfig,
     ) -> Result<(Place, mpsc::Receiver<Command>), Refusal> {
         let (commands, heard) = mpsc::channel(MAX_COMMANDS);
         let mut entries = self.lock();
-        if entries.contains_key(&id) {
+        if let Some(running) = entries.get(&id) {
+            if running.owner != *owner {
+                return Err(Refusal::forbidden());
+            }
             return Err(Refusal::new(Code::AlreadyExists, format!("session {id} is running already")));
         }
-        if entries.len() >= self.max {
-            return Err(Refusal::busy(format!("{} sessions are running, which is the limit", self.max)));
+        let max = self.max();
+        if entries.len() >= max {
+            return Err(Refusal::busy(format!("{max} sessions are running, which is the limit")));
         }
         let live =
             Live { config, stats: Stats::default(), latency_us: Recent::default(), pace: Pace::default(), plan: None };
         let entry = Arc::new(Entry {
             id,
+            owner: Arc::clone(owner),
             source,
             opened: Instant::now(),
             commands,
@@ -202,7 +224,7 @@ impl Registry {
 
     /// Whether no other one may be opened.
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.max
+        self.len() >= self.max()
     }
 }
 
@@ -216,10 +238,13 @@ mod tests {
     fn places_are_unique_limited_and_given_up() {
         let registry = Arc::new(Registry::new(2));
         let config = SessionConfig::new(Codec::Jpeg, PixelFormat::Rgb8, 160, 90);
-        let enter = |id| registry.enter(id, Source::Raw(PixelFormat::Rgb8), config);
+        let owner = Arc::from("camera-1");
+        let enter = |id| registry.enter(id, &owner, Source::Raw(PixelFormat::Rgb8), config);
         let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
         let place = enter(one).unwrap();
         assert_eq!(enter(one).unwrap_err().code, Code::AlreadyExists);
+        let other = registry.enter(one, &Arc::from("camera-2"), Source::Raw(PixelFormat::Rgb8), config);
+        assert_eq!(other.unwrap_err().code, Code::PermissionDenied);
         let _second = enter(two).unwrap();
         assert_eq!(enter(Uuid::new_v4()).unwrap_err().code, Code::ResourceExhausted);
         assert!(registry.is_full() && registry.find(one).is_ok());

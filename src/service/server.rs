@@ -3,12 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -17,6 +19,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 
 use crate::service::admission::Admission;
+use crate::service::auth::{Authenticator, gate};
 use crate::service::compute::Compute;
 use crate::service::config::{Config, ConfigError};
 use crate::service::drain::Drain;
@@ -25,6 +28,8 @@ use crate::service::health::HealthCalls;
 use crate::service::proto::DESCRIPTORS;
 use crate::service::proto::frame_compression_server::FrameCompressionServer;
 use crate::service::registry::Registry;
+use crate::service::reload::{Reloader, follow_certificates};
+use crate::service::tls::Encryption;
 use crate::service::transport::{Listener, Transport};
 use crate::service::{Shared, edge, http, selftest};
 
@@ -92,23 +97,27 @@ impl Server {
     /// server then says it isn't ready.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         config.validate()?;
-        let compute = Compute::new(config.threads).map_err(|error| ServeError::start("the compute pool", &error))?;
+        let auth = Authenticator::load(&config, None)?;
+        let encryption = Encryption::load(&config.tls)?;
+        let compute =
+            Compute::new(config.compute.threads).map_err(|error| ServeError::start("the compute pool", &error))?;
         let engine = compute.engine().clone();
         let tested = compute.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
         let self_test = tested.unwrap_or_else(|refusal| Err(refusal.message));
         if let Err(error) = &self_test {
             tracing::error!(error, "the self-test failed: the server won't be ready");
         }
+        let (grpc_addr, http_addr) = (config.grpc_addr(), config.http_addr());
         let bind = |key, place: SocketAddr| move |error| ServeError::Bind { key, place: place.to_string(), error };
-        let grpc = TcpListener::bind(config.grpc_addr).await.map_err(bind("grpc_addr", config.grpc_addr))?;
-        let http = std::net::TcpListener::bind(config.http_addr).map_err(bind("http_addr", config.http_addr))?;
-        http.set_nonblocking(true).map_err(bind("http_addr", config.http_addr))?;
+        let grpc = TcpListener::bind(grpc_addr).await.map_err(bind("listen.grpc_port", grpc_addr))?;
+        let http = std::net::TcpListener::bind(http_addr).map_err(bind("listen.http_port", http_addr))?;
+        http.set_nonblocking(true).map_err(bind("listen.http_port", http_addr))?;
         let addrs = [
-            grpc.local_addr().map_err(bind("grpc_addr", config.grpc_addr))?,
-            http.local_addr().map_err(bind("http_addr", config.http_addr))?,
+            grpc.local_addr().map_err(bind("listen.grpc_port", grpc_addr))?,
+            http.local_addr().map_err(bind("listen.http_port", http_addr))?,
         ];
         #[cfg(unix)]
-        let uds = config.uds.as_deref().map(bind_unix).transpose()?;
+        let uds = config.listen.uds.as_deref().map(bind_unix).transpose()?;
         Ok(Self {
             grpc,
             http,
@@ -117,12 +126,15 @@ impl Server {
             uds,
             shared: Arc::new(Shared {
                 compute: Arc::new(compute),
-                registry: Arc::new(Registry::new(config.max_sessions)),
-                admission: Admission::new(config.max_in_flight_mib),
+                registry: Arc::new(Registry::new(config.limits.max_sessions)),
+                admission: Admission::new(config.limits.max_in_flight_mib),
                 telemetry: Arc::default(),
                 drain: Drain::default(),
                 self_test,
-                config,
+                auth: RwLock::new(Arc::new(auth)),
+                auth_changed: watch::Sender::new(0),
+                encryption,
+                config: RwLock::new(Arc::new(config)),
             }),
         })
     }
@@ -137,6 +149,11 @@ impl Server {
         self.addrs[1]
     }
 
+    /// A way to give it another configuration while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(Arc::clone(&self.shared))
+    }
+
     /// Serves until `shutdown` ends, then drains: readiness goes at once, new streams are refused, running ones are told and
     /// their accepted frames answered, and everything is closed after `drain_ms` at the latest.
     ///
@@ -145,8 +162,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let shared = self.shared;
         let routes = grpc_routes(&shared)?;
-        let transport =
-            Transport::new(&shared.config, shared.drain.stop.clone(), shared.telemetry.connections().clone());
+        let transport = Transport::new(&shared, shared.telemetry.connections().clone());
         let http = serve_http(Arc::clone(&shared), self.http)?;
         tokio::spawn(transport.clone().serve(Listener::Tcp(self.grpc), routes.clone()));
         #[cfg(unix)]
@@ -154,10 +170,12 @@ impl Server {
             tokio::spawn(transport.clone().serve(Listener::Unix(listener), routes));
             path
         });
+        let follower = tokio::spawn(follow_certificates(Arc::clone(&shared)));
         tracing::info!(grpc = %self.addrs[0], http = %self.addrs[1], "serving");
         shutdown.await;
+        follower.abort();
 
-        let until = Instant::now() + Duration::from_millis(shared.config.drain_ms.into());
+        let until = Instant::now() + Duration::from_millis(shared.config().limits.drain_ms.into());
         tracing::info!(streams = shared.registry.len(), "stopping");
         shared.drain.start();
         if timeout_at(until - MARGIN, shared.drain.calls_ended()).await.is_err() {
@@ -176,7 +194,7 @@ const MARGIN: Duration = Duration::from_millis(50);
 
 /// Every gRPC service, with gRPC-web, origins and request ids around them.
 fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
-    let most = shared.config.max_message_bytes();
+    let most = shared.config().max_message_bytes();
     let frames = FrameCompressionServer::new(Calls(Arc::clone(shared))).max_decoding_message_size(most);
     let name = <FrameCompressionServer<Calls> as NamedService>::NAME;
     let health = HealthServer::new(HealthCalls::new(Arc::clone(shared), name)).max_decoding_message_size(1 << 10);
@@ -186,7 +204,8 @@ fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
         .build_v1()
         .map_err(|error| ServeError::start("reflection", &error))?;
     let routes = Routes::new(frames).add_service(health).add_service(reflection).into_axum_router();
-    Ok(edge::around(routes.layer(GrpcWebLayer::new()), &shared.config))
+    let gate = from_fn_with_state(Arc::clone(shared), gate::calls);
+    Ok(edge::around(routes.layer(gate).layer(GrpcWebLayer::new()), shared))
 }
 
 /// Serves HTTP on a thread of its own, so that probes are answered however busy the frames keep the others. The returned
@@ -201,7 +220,7 @@ fn serve_http(shared: Arc<Shared>, listener: std::net::TcpListener) -> Result<im
     };
     let serve = move || {
         runtime.block_on(async {
-            let transport = Transport::new(&shared.config, shared.drain.stop.clone(), Gauge::default());
+            let transport = Transport::new(&shared, Gauge::default());
             transport.clone().serve(Listener::Tcp(listener), http::router(shared)).await;
             transport.closed().await;
         });
@@ -223,7 +242,7 @@ fn bind_unix(path: &Path) -> Result<(tokio::net::UnixListener, SocketPath), Serv
         // Where it can't be removed, binding says why.
         let _ = std::fs::remove_file(path);
     }
-    let failed = |error| ServeError::Bind { key: "uds", place: path.display().to_string(), error };
+    let failed = |error| ServeError::Bind { key: "listen.uds", place: path.display().to_string(), error };
     let listener = tokio::net::UnixListener::bind(path).map_err(failed)?;
     Ok((listener, SocketPath(path.to_owned())))
 }

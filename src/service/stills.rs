@@ -36,7 +36,7 @@ pub(crate) fn compress(
     let arrived = Instant::now();
     shared.telemetry.frame_taken();
     let room = shared.admission.admit(still.picture.len());
-    let limits = shared.config.limits;
+    let limits = shared.config().limits.picture;
     let job = room.map(|room| {
         shared.compute.run_with_coder(deadline, move |coder, queued| {
             let _room = room;
@@ -134,10 +134,10 @@ fn micros(since: Instant) -> u64 {
 
 /// Decodes a JPEG file, or a lossless packet that stands alone.
 pub(crate) async fn decompress(shared: &Shared, data: Bytes, deadline: Instant) -> Result<FrameBuf, Refusal> {
-    shared.config.limits.check_encoded(data.len()).map_err(own)?;
+    shared.config().limits.picture.check_encoded(data.len()).map_err(own)?;
     let room = shared.admission.admit(data.len())?;
     // Packets may have been scaled down from the smallest frames that are taken.
-    let limits = Limits { min_width: 1, min_height: 1, ..shared.config.limits };
+    let limits = Limits { min_width: 1, min_height: 1, ..shared.config().limits.picture };
     let engine = shared.compute.engine().clone();
     let job = shared.compute.run(move |_| {
         let _room = room;

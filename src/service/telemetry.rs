@@ -42,6 +42,7 @@ pub(crate) struct Telemetry {
     packet_bytes: Family<CodecLabel, Counter>,
     dropped: Family<ReasonLabel, Counter>,
     errors: Family<CodeLabel, Counter>,
+    denied: Family<ReasonLabel, Counter>,
     fallbacks: Family<ReasonLabel, Counter>,
     encode_seconds: Family<CodecLabel, Histogram>,
     queue_seconds: Histogram,
@@ -65,6 +66,7 @@ impl Default for Telemetry {
             packet_bytes: Family::default(),
             dropped: Family::default(),
             errors: Family::default(),
+            denied: Family::default(),
             fallbacks: Family::default(),
             encode_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
             queue_seconds: seconds(),
@@ -90,6 +92,7 @@ impl Telemetry {
         r.register("packet_bytes", "Bytes of the packets", self.packet_bytes.clone());
         r.register("frames_dropped", "Frames dropped, by reason", self.dropped.clone());
         r.register("errors", "Calls, frames and messages refused or failed, by gRPC code", self.errors.clone());
+        r.register("auth_denied", "Callers that aren't known or may not, by reason", self.denied.clone());
         r.register("fallbacks", "Packets that broke a promise, by what gave way", self.fallbacks.clone());
         r.register("encode_seconds", "Time of coding a frame", self.encode_seconds.clone());
         r.register("queue_seconds", "Time a frame waited for a compute thread", self.queue_seconds.clone());
@@ -125,6 +128,10 @@ impl Telemetry {
 
     pub(crate) fn refused(&self, code: Code) {
         self.errors.get_or_create(&CodeLabel { code: code_name(code) }).inc();
+    }
+
+    pub(crate) fn denied(&self, reason: &'static str) {
+        self.denied.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     pub(crate) fn stream_opened(&self) {

@@ -1,10 +1,13 @@
 //! Connections: accepted with patience, counted, and closed in peace.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -14,8 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::util::MapRequest;
 
-use crate::service::config::Config;
+use crate::service::Shared;
 
 /// Receive windows of a stream and of a connection: a large raw frame goes through without a pause.
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
@@ -41,8 +45,24 @@ pub(crate) enum Listener {
     Unix(tokio::net::UnixListener),
 }
 
+/// Who is at the other end of a connection; in the extensions of its requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// None on a Unix-domain socket.
+    pub(crate) addr: Option<SocketAddr>,
+    /// What it has shown, verified.
+    pub(crate) certificate: Option<Certificate>,
+}
+
+/// A client certificate that a configured authority has signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate {
+    /// None where it holds none that can name a caller.
+    pub(crate) name: Option<Arc<str>>,
+}
+
 /// A connection's socket.
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {
+trait Socket {
     /// Waits until the peer has said something.
     fn first_word(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
@@ -65,15 +85,17 @@ impl Socket for tokio::net::UnixStream {
 pub(crate) struct Transport {
     builder: Arc<auto::Builder<TokioExecutor>>,
     places: Arc<Semaphore>,
+    shared: Arc<Shared>,
     stop: CancellationToken,
     tasks: TaskTracker,
     open: Gauge,
 }
 
 impl Transport {
-    /// HTTP/2, and HTTP/1.1 for what can't speak it, as `config` says; closed when `stop` is cancelled.
-    pub(crate) fn new(config: &Config, stop: CancellationToken, open: Gauge) -> Self {
-        let keepalive = Duration::from_millis(config.keepalive_ms.into());
+    /// HTTP/2, and HTTP/1.1 for what can't speak it, as the configuration says; closed when the server stops.
+    pub(crate) fn new(shared: &Arc<Shared>, open: Gauge) -> Self {
+        let config = shared.config();
+        let keepalive = Duration::from_millis(config.limits.keepalive_ms.into());
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http2()
@@ -83,7 +105,7 @@ impl Transport {
             .max_frame_size(MAX_FRAME_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .max_header_list_size(MAX_HEADER_BYTES)
-            .max_concurrent_streams(config.max_streams_per_connection)
+            .max_concurrent_streams(config.limits.max_streams_per_connection)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             .max_local_error_reset_streams(MAX_LOCAL_RESETS)
             .keep_alive_interval(keepalive)
@@ -91,8 +113,9 @@ impl Transport {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(FIRST_WORD);
         Self {
             builder: Arc::new(builder),
-            places: Arc::new(Semaphore::new(config.max_connections as usize)),
-            stop,
+            places: Arc::new(Semaphore::new(config.limits.max_connections as usize)),
+            stop: shared.drain.stop.clone(),
+            shared: Arc::clone(shared),
             tasks: TaskTracker::new(),
             open,
         }
@@ -129,9 +152,9 @@ impl Transport {
         };
         let socket = match listener {
             Listener::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+                let (socket, addr) = listener.accept().await?;
                 socket.set_nodelay(true)?;
-                AnySocket::Tcp(socket)
+                AnySocket::Tcp(socket, addr)
             }
             #[cfg(unix)]
             Listener::Unix(listener) => AnySocket::Unix(listener.accept().await?.0),
@@ -141,7 +164,7 @@ impl Transport {
 }
 
 enum AnySocket {
-    Tcp(TcpStream),
+    Tcp(TcpStream, SocketAddr),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
 }
@@ -160,9 +183,13 @@ impl Accepted {
         let run = async move {
             this.open.inc();
             match self.socket {
-                AnySocket::Tcp(socket) => connection(&this, socket, service).await,
+                AnySocket::Tcp(socket, addr) => tcp_connection(&this, socket, addr, service).await,
                 #[cfg(unix)]
-                AnySocket::Unix(socket) => connection(&this, socket, service).await,
+                AnySocket::Unix(socket) => {
+                    if spoke(&this, &socket).await {
+                        connection(&this, socket, Peer::default(), service).await;
+                    }
+                }
             }
             this.open.dec();
             drop(place);
@@ -171,14 +198,42 @@ impl Accepted {
     }
 }
 
-async fn connection(transport: &Transport, socket: impl Socket + 'static, service: Router) {
-    let spoke = tokio::select! {
+/// Waits for a new connection's first word, though not for ever.
+async fn spoke(transport: &Transport, socket: &impl Socket) -> bool {
+    tokio::select! {
         spoke = tokio::time::timeout(FIRST_WORD, socket.first_word()) => matches!(spoke, Ok(Ok(()))),
         () = transport.stop.cancelled() => false,
-    };
-    if !spoke {
+    }
+}
+
+/// Serves a connection over TCP, encrypted where there is a certificate.
+async fn tcp_connection(transport: &Transport, socket: TcpStream, addr: SocketAddr, service: Router) {
+    if !spoke(transport, &socket).await {
         return;
     }
+    let addr = Some(addr);
+    let Some(encryption) = &transport.shared.encryption else {
+        return connection(transport, socket, Peer { addr, certificate: None }, service).await;
+    };
+    let shaken = tokio::select! {
+        shaken = encryption.accept(socket) => shaken,
+        () = transport.stop.cancelled() => None,
+    };
+    if let Some((stream, certificate)) = shaken {
+        connection(transport, stream, Peer { addr, certificate }, service).await;
+    }
+}
+
+async fn connection(
+    transport: &Transport,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: Peer,
+    service: Router,
+) {
+    let service = MapRequest::new(service, move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        request
+    });
     let serving = transport.builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {

@@ -6,6 +6,8 @@
 
 #![allow(clippy::panic, clippy::expect_used, reason = "a panic is how a fuzz body tells what it found")]
 
+#[cfg(feature = "server")]
+mod credentials;
 mod decoding;
 mod h264;
 mod h264_stages;
@@ -19,6 +21,8 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::ThreadPool;
 
+#[cfg(feature = "server")]
+pub use credentials::credentials;
 pub use decoding::{frame_construction, image_decode, lossless_decode, y4m};
 pub use h264::{Show, h264_shown, h264_stream};
 pub use h264_stages::{Stage, Stages};
@@ -43,6 +47,8 @@ pub const BODIES: &[Body] = &[
     ("lossless_round_trip", lossless_round_trip),
     ("h264_stream", h264_stream),
     ("session_operations", session_operations),
+    #[cfg(feature = "server")]
+    ("credentials", credentials),
     #[cfg(feature = "server")]
     ("wire_to_plan", wire_to_plan),
 ];

@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use auralink::service::Config;
 use auralink::service::proto::compress_stream_response::Message as Out;
 use auralink::service::proto::{self, frame_compression_client::FrameCompressionClient};
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::harness::{PATIENCE, Talk, config, http, i420, open_i420, start};
+use crate::harness::{PATIENCE, Talk, config, config_with, http, i420, open_i420, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_every_frame_is_answered_once_and_the_server_ends() {
-    let server = start(Config { drain_notice_ms: 700, ..config() }).await;
+    let server = start(config_with(|config| config.limits.drain_notice_ms = 700)).await;
     let mut tasks = Vec::new();
     for _ in 0..4 {
         let mut client = server.client().await;
@@ -86,7 +85,8 @@ async fn a_caller_who_has_finished_is_told_so_even_while_the_server_stops() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_end_is_cut_in_time() {
-    let server = start(Config { drain_ms: 500, drain_notice_ms: 30_000, ..config() }).await;
+    let server =
+        start(config_with(|config| (config.limits.drain_ms, config.limits.drain_notice_ms) = (500, 30_000))).await;
     let channel = Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap();
     let (mut talk, _) = Talk::open(&mut FrameCompressionClient::new(channel), open_i420(320, 180)).await.unwrap();
     let began = Instant::now();

@@ -7,7 +7,7 @@ use auralink::service::proto::compress_stream_request::Message as In;
 use auralink::service::proto::compress_stream_response::Message as Out;
 use auralink::service::proto::frame_compression_client::FrameCompressionClient;
 use auralink::service::proto::{self, CompressStreamRequest};
-use auralink::service::{Config, ServeError, Server};
+use auralink::service::{Config, Reloader, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -25,22 +25,31 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Running {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) reloader: Reloader,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), ServeError>>,
 }
 
 /// A configuration with free ports and two threads.
 pub(crate) fn config() -> Config {
-    let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    Config { grpc_addr: free, http_addr: free, threads: 2, ..Config::default() }
+    let mut config = Config::default();
+    (config.listen.grpc_port, config.listen.http_port, config.compute.threads) = (0, 0, 2);
+    config
+}
+
+/// That configuration, changed.
+pub(crate) fn config_with(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = config();
+    change(&mut config);
+    config
 }
 
 pub(crate) async fn start(config: Config) -> Running {
     let server = Server::bind(config).await.unwrap();
-    let (grpc, http) = (server.grpc_addr(), server.http_addr());
+    let (grpc, http, reloader) = (server.grpc_addr(), server.http_addr(), server.reloader());
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(server.run(async move { drop(stopped.await) }));
-    Running { grpc, http, stop, ended }
+    Running { grpc, http, reloader, stop, ended }
 }
 
 impl Running {
@@ -60,6 +69,15 @@ impl Running {
     }
 }
 
+/// A request of somebody with an API key or a token, or of nobody.
+pub(crate) fn with<T>(secret: Option<&str>, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    if let Some(secret) = secret {
+        request.metadata_mut().insert("authorization", format!("Bearer {secret}").parse().unwrap());
+    }
+    request
+}
+
 /// A stream, both ways.
 pub(crate) struct Talk {
     pub(crate) say: mpsc::Sender<CompressStreamRequest>,
@@ -69,9 +87,18 @@ pub(crate) struct Talk {
 impl Talk {
     /// Opens a stream and takes the server's greeting.
     pub(crate) async fn open(client: &mut Client, open: proto::Open) -> Result<(Self, proto::Opened), Status> {
+        Self::open_as(client, open, None).await
+    }
+
+    /// As [`Talk::open`], with an API key or a token.
+    pub(crate) async fn open_as(
+        client: &mut Client,
+        open: proto::Open,
+        secret: Option<&str>,
+    ) -> Result<(Self, proto::Opened), Status> {
         let (say, said) = mpsc::channel(128);
         say.send(CompressStreamRequest { message: Some(In::Open(open)) }).await.unwrap();
-        let hear = client.compress_stream(ReceiverStream::new(said)).await?.into_inner();
+        let hear = client.compress_stream(with(secret, ReceiverStream::new(said))).await?.into_inner();
         let mut talk = Self { say, hear };
         match talk.next().await? {
             Some(Out::Opened(opened)) => Ok((talk, opened)),

@@ -1,9 +1,8 @@
 //! HTTP, and what web pages see of gRPC.
 
-use auralink::service::Config;
 use auralink::{Frame, PixelFormat, images};
 
-use crate::harness::{PATIENCE, Talk, config, http, i420, noise, open_i420, start};
+use crate::harness::{PATIENCE, Talk, config, config_with, http, i420, noise, open_i420, start};
 
 fn png(width: u32, height: u32) -> Vec<u8> {
     let pixels = i420(width, height * 2, 3);
@@ -100,7 +99,7 @@ async fn bad_requests_are_problems_with_their_fields() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn web_pages_may_call_only_from_where_they_are_allowed() {
     let origin = "https://console.example.org".to_owned();
-    let server = start(Config { allowed_origins: vec![origin.clone()], ..config() }).await;
+    let server = start(config_with(|config| config.cors.allowed_origins.push(origin.clone()))).await;
     let call = "/auralink.aic.v1.FrameCompression/Describe";
     // An empty message: no compression, length 0.
     let message = [0_u8; 5];
@@ -122,7 +121,7 @@ async fn web_pages_may_call_only_from_where_they_are_allowed() {
 async fn a_request_that_is_never_sent_whole_is_given_up() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let server = start(Config { request_timeout_ms: 100, ..config() }).await;
+    let server = start(config_with(|config| config.limits.request_timeout_ms = 100)).await;
     let mut socket = tokio::net::TcpStream::connect(server.http).await.unwrap();
     let half = b"POST /v1/compress HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nonly this";
     socket.write_all(half).await.unwrap();

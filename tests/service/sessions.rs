@@ -1,12 +1,11 @@
 //! Sessions as seen, and spoken to, from other connections.
 
-use auralink::service::Config;
 use auralink::service::proto;
 use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::harness::{PATIENCE, Talk, config, i420, open_i420, start, violations};
+use crate::harness::{PATIENCE, Talk, config, config_with, i420, open_i420, start, violations};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_listed_watched_and_told_about_its_network() {
@@ -84,7 +83,7 @@ async fn unknown_and_malformed_names_are_told_apart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_sessions_are_asked_to_come_back() {
-    let server = start(Config { max_sessions: 1, ..config() }).await;
+    let server = start(config_with(|config| config.limits.max_sessions = 1)).await;
     let mut client = server.client().await;
     let (talk, _) = Talk::open(&mut client, open_i420(320, 180)).await.unwrap();
     let status = Talk::open(&mut client, open_i420(320, 180)).await.err().unwrap();
@@ -101,7 +100,7 @@ async fn a_unix_socket_serves_the_same_and_is_tidied_up() {
     let path = folder.path().join("auralink.sock");
     // What a killed process leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let server = start(Config { uds: Some(path.clone()), ..config() }).await;
+    let server = start(config_with(|config| config.listen.uds = Some(path.clone()))).await;
     let connect = path.clone();
     let channel = tonic::transport::Endpoint::from_static("http://localhost")
         .connect_with_connector(tower::service_fn(move |_| {
@@ -118,7 +117,7 @@ async fn a_unix_socket_serves_the_same_and_is_tidied_up() {
     assert_eq!(talk.packet().await.frame_number, 1);
     talk.finish().await.unwrap();
     drop(client);
-    let second = auralink::service::Server::bind(Config { uds: Some(path.clone()), ..config() }).await;
+    let second = auralink::service::Server::bind(config_with(|config| config.listen.uds = Some(path.clone()))).await;
     assert!(second.unwrap_err().to_string().contains("uds"), "a socket in use is left alone");
     server.stop().await;
     assert!(!path.exists());

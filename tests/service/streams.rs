@@ -6,7 +6,7 @@ use auralink::service::proto::{self, CompressStreamRequest};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
-use crate::harness::{Talk, config, i420, noise, open_i420, start, violations};
+use crate::harness::{Talk, config, config_with, i420, noise, open_i420, start, violations};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_frames_with_credits_are_three_hundred_packets() {
@@ -224,7 +224,8 @@ async fn encoded_pictures_make_the_session_they_need() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_has_stalled_is_cut() {
     // The session ends when its reader has stalled; the connection, which others may share, stays until the drain ends it.
-    let server = start(auralink::service::Config { stall_timeout_ms: 300, drain_ms: 1_000, ..config() }).await;
+    let server =
+        start(config_with(|config| (config.limits.stall_timeout_ms, config.limits.drain_ms) = (300, 1_000))).await;
     let endpoint = tonic::transport::Channel::from_shared(format!("http://{}", server.grpc)).unwrap();
     let channel = endpoint.initial_stream_window_size(64 << 10).connect().await.unwrap();
     let mut client = proto::frame_compression_client::FrameCompressionClient::new(channel);

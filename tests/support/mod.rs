@@ -89,15 +89,21 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u
 
 /// A service in a process of its own.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) grpc: String,
     pub(crate) http: String,
 }
 
 impl Server {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// With more arguments; its log goes to `server.log` in the folder.
+    pub(crate) fn start_with(folder: &Path, args: &[&str]) -> Self {
         let log = std::fs::File::create(folder.join("server.log")).unwrap();
         let mut command = auralink(&["serve", "--grpc-port", "0", "--http-port", "0", "--log", "json"]);
+        command.args(args);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

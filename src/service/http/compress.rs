@@ -114,7 +114,8 @@ pub(super) async fn compress(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let _call = shared.drain.enter()?;
-    let limits = &shared.config.limits;
+    let config = shared.config();
+    let limits = &config.limits.picture;
     let asked = match query {
         Ok(Query(wanted)) => wanted.parse(limits),
         Err(rejection) => Err(Refusal::field("query", rejection.body_text())),
@@ -130,7 +131,7 @@ pub(super) async fn compress(
     let picture = picture.inspect_err(|refusal| shared.telemetry.refused(refusal.code))?;
     let input_bytes = picture.len();
     let still = Still { picture, order: asked.order, stamp: Stamp::default() };
-    let deadline = Instant::now() + Duration::from_millis(shared.config.request_timeout_ms.into());
+    let deadline = Instant::now() + Duration::from_millis(config.limits.request_timeout_ms.into());
     let compressed = stills::compress(&shared, still, asked.size, deadline, "body").await?;
     Ok(answer(compressed, input_bytes))
 }

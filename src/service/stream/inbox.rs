@@ -74,7 +74,7 @@ impl Stream {
         if self.phase == Phase::Draining {
             return Err(Refusal::draining());
         }
-        let picture = wire::stream_frame(frame, self.source, &self.config, &self.shared.config.limits)?;
+        let picture = wire::stream_frame(frame, self.source, &self.config, &self.shared.config().limits.picture)?;
         if let Some(last) = self.last_number.filter(|&last| stamp.frame_number <= last) {
             let told = format!("{} doesn't ascend: the frame before was {last}", stamp.frame_number);
             return Err(Refusal::field("frame.frame_number", told));

@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 
 use crate::limits::Limits;
 use crate::service::Shared;
+use crate::service::auth::Lease;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
@@ -26,6 +27,9 @@ use job::{Answer, Done};
 pub(crate) const MAX_ANSWERS: usize = 4;
 /// Messages about the session that may wait for a job to end; reading stops until it has.
 const MAX_FEEDBACK: usize = 64;
+
+/// Time for answering accepted frames when the caller's right has ended.
+const EXPIRY_GRACE: Duration = Duration::from_secs(2);
 
 type Answers = mpsc::Sender<Result<proto::CompressStreamResponse, Status>>;
 type Job = Pin<Box<dyn Future<Output = Result<Done, Refusal>> + Send>>;
@@ -57,6 +61,7 @@ struct Owed {
 
 pub(crate) struct Stream {
     shared: Arc<Shared>,
+    lease: Lease,
     place: Place,
     answers: Answers,
     commands: mpsc::Receiver<Command>,
@@ -79,7 +84,12 @@ struct Gone;
 
 impl Stream {
     /// A stream as `opening` says; the session of raw frames is opened at once.
-    pub(crate) fn open(shared: Arc<Shared>, opening: &Opening, answers: Answers) -> Result<Self, Refusal> {
+    pub(crate) fn open(
+        shared: Arc<Shared>,
+        lease: Lease,
+        opening: &Opening,
+        answers: Answers,
+    ) -> Result<Self, Refusal> {
         let home = match opening.source {
             Source::Encoded => Home::Unopened,
             Source::Raw(_) => {
@@ -87,10 +97,12 @@ impl Stream {
                 Home::Here(Box::new(session.map_err(|error| Refusal::engine("open", &error))?))
             }
         };
-        let (place, commands) = shared.registry.enter(opening.id, opening.source, opening.config)?;
+        let (place, commands) =
+            shared.registry.enter(opening.id, &lease.caller().id, opening.source, opening.config)?;
         shared.telemetry.stream_opened();
         Ok(Self {
             shared,
+            lease,
             place,
             answers,
             commands,
@@ -112,7 +124,7 @@ impl Stream {
     /// Runs the stream to its end, however it comes.
     pub(crate) async fn run(mut self, mut inbound: tonic::Streaming<proto::CompressStreamRequest>) {
         let id = self.place.entry.id();
-        tracing::info!(session = %id, source = ?self.source, width = self.config.width, height = self.config.height, "stream opened");
+        tracing::info!(session = %id, caller = %self.lease.caller().id, source = ?self.source, width = self.config.width, height = self.config.height, "stream opened");
         let end = self.serve(&mut inbound).await;
         let ended = match end {
             Ok(status) => {
@@ -135,6 +147,8 @@ impl Stream {
     ) -> Result<Result<(), Status>, Gone> {
         self.greet().await?;
         let drain = self.shared.drain.clone();
+        let lease = self.lease.clone();
+        let mut lease_ended = std::pin::pin!(lease.ended());
         let mut grace_ended = None;
         loop {
             self.start_job();
@@ -153,8 +167,12 @@ impl Stream {
                     self.abandon().await?;
                     return Ok(Err(Refusal::draining().into()));
                 }
+                () = lease_ended.as_mut() => {
+                    self.expire().await?;
+                    return Ok(Err(Refusal::unauthenticated().into()));
+                }
                 () = drain.started.cancelled(), if grace_ended.is_none() => {
-                    let notice = Duration::from_millis(self.shared.config.drain_notice_ms.into());
+                    let notice = Duration::from_millis(self.shared.config().limits.drain_notice_ms.into());
                     grace_ended = Some(Instant::now() + notice);
                     self.start_draining().await?;
                 }
@@ -208,6 +226,20 @@ impl Stream {
         .await
     }
 
+    /// Tells that the right to call has ended, and answers what was accepted before.
+    async fn expire(&mut self) -> Result<(), Gone> {
+        tracing::info!(session = %self.place.entry.id(), "the caller's right has ended, and so does the stream");
+        self.answer(Out::Notice(proto::Notice {
+            kind: proto::notice::Kind::Expired as i32,
+            message: "the right to call has ended: accepted frames are finished, and the stream ends".to_owned(),
+        }))
+        .await?;
+        match timeout(EXPIRY_GRACE, self.finish_accepted()).await {
+            Ok(finished) => finished,
+            Err(_) => self.abandon().await,
+        }
+    }
+
     /// Gives the session its next frame, or its time, on the pool.
     fn start_job(&mut self) {
         if self.job.is_some() {
@@ -230,10 +262,10 @@ impl Stream {
             session,
             config: self.config,
             engine: self.shared.compute.engine().clone(),
-            limits: self.shared.config.limits,
+            limits: self.shared.config().limits.picture,
             frame,
             begun: self.begun,
-            max_wait: Duration::from_millis(self.shared.config.request_timeout_ms.into()),
+            max_wait: Duration::from_millis(self.shared.config().limits.request_timeout_ms.into()),
         };
         self.job = Some(Box::pin(self.shared.compute.run(move |queued| work.run(queued))));
     }
@@ -364,7 +396,7 @@ impl Stream {
     }
 
     async fn say(&mut self, answer: Result<proto::CompressStreamResponse, Status>) -> Result<(), Gone> {
-        let stall = Duration::from_millis(self.shared.config.stall_timeout_ms.into());
+        let stall = Duration::from_millis(self.shared.config().limits.stall_timeout_ms.into());
         match timeout(stall, self.answers.send(answer)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Gone),
