@@ -4,6 +4,7 @@
 //! [`Server::run`] serves until told to stop, and then lets every accepted frame be answered.
 
 mod admission;
+mod caller;
 mod compute;
 mod config;
 mod deadline;
