@@ -16,6 +16,12 @@ mod health;
 mod hostile;
 #[path = "service/http.rs"]
 mod http;
+#[path = "service/limits.rs"]
+mod limits;
+#[path = "service/programs.rs"]
+mod programs;
+#[path = "service/redis.rs"]
+mod redis;
 #[path = "service/sessions.rs"]
 mod sessions;
 mod skip;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use auralink::service::{Config, ServeError, Server};
+use auralink::service::{Config, RedisConfig, ServeError, Server};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Threads that code; one a core by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// A Redis that shares rate limits between instances, such as redis://127.0.0.1:6379/0.
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
     /// Check the configuration, print it, and end.
     #[arg(long)]
     check: bool,
@@ -81,6 +84,7 @@ impl Args {
             uds: self.uds.clone(),
             insecure: self.insecure,
             threads: self.threads.map_or(0, usize::from),
+            redis: RedisConfig { url: self.redis_url.clone(), ..RedisConfig::default() },
             ..Config::default()
         }
     }

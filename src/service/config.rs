@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use validator::Validate;
 
 use crate::limits::{Limits, MAX_SIDE};
+use crate::service::admission::Admission;
+use crate::service::limits::{RateLimits, RedisConfig, hide_password};
 use crate::service::refusal::Violation;
 use crate::service::wire::violations_of;
 
@@ -61,6 +63,15 @@ pub struct Config {
     pub drain_notice_ms: u32,
     /// Origins of web pages that may call, such as `https://example.org`. None by default.
     pub allowed_origins: Vec<String>,
+    /// How much callers may have in flight, and what is shed when there is too much to do.
+    #[validate(nested)]
+    pub admission: Admission,
+    /// How often callers may call.
+    #[validate(nested)]
+    pub rates: RateLimits,
+    /// Where rate limits are shared between instances.
+    #[validate(nested)]
+    pub redis: RedisConfig,
 }
 
 impl Default for Config {
@@ -83,6 +94,9 @@ impl Default for Config {
             drain_ms: 25_000,
             drain_notice_ms: 250,
             allowed_origins: Vec::new(),
+            admission: Admission::default(),
+            rates: RateLimits::default(),
+            redis: RedisConfig::default(),
         }
     }
 }
@@ -131,13 +145,15 @@ impl Config {
                 faults.push(fault(key, format!("{side} is over {MAX_SIDE}")));
             }
         }
-        let in_flight = self.max_in_flight_mib as usize * (1 << 20);
         let message = self.max_message_bytes();
-        if message > in_flight {
-            faults.push(fault(
-                "max_in_flight_mib",
-                format!("{} is under the {message} bytes of the largest message", self.max_in_flight_mib),
-            ));
+        for (key, mib) in [
+            ("max_in_flight_mib", self.max_in_flight_mib),
+            ("admission.connection_mib", self.admission.connection_mib),
+            ("admission.caller_mib", self.admission.caller_mib),
+        ] {
+            if message > mib as usize * (1 << 20) {
+                faults.push(fault(key, format!("{mib} is under the {message} bytes of the largest message")));
+            }
         }
     }
 
@@ -158,7 +174,8 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.limits;
         let uds = self.uds.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        let rows: [(&str, &dyn fmt::Display); 21] = [
+        let redis = self.redis.url.as_deref().map(hide_password).unwrap_or_default();
+        let rows: [(&str, &dyn fmt::Display); 22] = [
             ("grpc_addr", &self.grpc_addr),
             ("http_addr", &self.http_addr),
             ("uds", &uds),
@@ -180,6 +197,7 @@ impl fmt::Display for Config {
             ("drain_ms", &self.drain_ms),
             ("drain_notice_ms", &self.drain_notice_ms),
             ("allowed_origins", &self.allowed_origins.join(" ")),
+            ("redis.url", &redis),
         ];
         for (key, value) in rows {
             writeln!(f, "{key} = {value}")?;

@@ -40,7 +40,16 @@ fn cors(router: Router, origins: &[String]) -> Router {
         return router;
     }
     let taken = ["content-type", "x-grpc-web", "x-user-agent", "grpc-timeout", "x-request-id"];
-    let shown = ["grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id"];
+    let shown = [
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "x-request-id",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "retry-after",
+    ];
     router.layer(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::service::admission::meter;
+use crate::service::limits::guard;
 use crate::service::telemetry::Now;
 use crate::service::{Shared, edge, health};
 
@@ -40,6 +43,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(Arc::clone(&shared));
+    let router = router.layer(from_fn_with_state(Arc::clone(&shared), meter));
+    let router = router.layer(from_fn_with_state(Arc::clone(&shared), guard));
     let router = SECURITY_HEADERS.into_iter().fold(router, |router, (name, value)| {
         let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
         router.layer(SetResponseHeaderLayer::if_not_present(name, value))
@@ -66,6 +71,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         streams: shared.registry.len(),
         bytes_in_flight: shared.admission.bytes_in_flight(),
         jobs_waiting: shared.compute.waiting(),
+        shed: shared.compute.shed(),
+        limiter_keys: shared.limiter.keys_remembered(),
         ready: health::is_ready(&shared),
     };
     match shared.telemetry.scrape(now) {

@@ -13,6 +13,8 @@ mod edge;
 mod grpc;
 mod health;
 mod http;
+mod limits;
+mod random;
 mod refusal;
 mod registry;
 mod selftest;
@@ -25,7 +27,9 @@ pub(crate) mod wire;
 
 use std::sync::Arc;
 
+pub use admission::Admission;
 pub use config::{Config, ConfigError};
+pub use limits::{RateLimits, RedisConfig, Windows};
 pub use server::{ServeError, Server};
 
 /// The wire contract's types, client and server, as generated from `proto/`.
@@ -50,7 +54,8 @@ pub(crate) struct Shared {
     config: Config,
     compute: Arc<compute::Compute>,
     registry: Arc<registry::Registry>,
-    admission: admission::Admission,
+    admission: Arc<admission::Budgets>,
+    limiter: limits::Limiter,
     telemetry: Arc<telemetry::Telemetry>,
     drain: drain::Drain,
     /// How coding the known frame went.

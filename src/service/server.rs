@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
@@ -16,15 +17,17 @@ use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 
-use crate::service::admission::Admission;
+use crate::service::admission::{Budgets, meter};
 use crate::service::compute::Compute;
 use crate::service::config::{Config, ConfigError};
 use crate::service::drain::Drain;
 use crate::service::grpc::Calls;
 use crate::service::health::HealthCalls;
+use crate::service::limits::{Limiter, guard};
 use crate::service::proto::DESCRIPTORS;
 use crate::service::proto::frame_compression_server::FrameCompressionServer;
 use crate::service::registry::Registry;
+use crate::service::telemetry::Telemetry;
 use crate::service::transport::{Listener, Transport};
 use crate::service::{Shared, edge, http, selftest};
 
@@ -92,7 +95,11 @@ impl Server {
     /// server then says it isn't ready.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         config.validate()?;
-        let compute = Compute::new(config.threads).map_err(|error| ServeError::start("the compute pool", &error))?;
+        let telemetry = Arc::new(Telemetry::default());
+        let limiter = Limiter::new(&config.rates, &config.redis, &telemetry);
+        let limiter = limiter.map_err(|detail| ServeError::Start { what: "rate limits", detail })?;
+        let compute = Compute::new(config.threads, &config.admission)
+            .map_err(|error| ServeError::start("the compute pool", &error))?;
         let engine = compute.engine().clone();
         let tested = compute.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
         let self_test = tested.unwrap_or_else(|refusal| Err(refusal.message));
@@ -118,8 +125,9 @@ impl Server {
             shared: Arc::new(Shared {
                 compute: Arc::new(compute),
                 registry: Arc::new(Registry::new(config.max_sessions)),
-                admission: Admission::new(config.max_in_flight_mib),
-                telemetry: Arc::default(),
+                admission: Arc::new(Budgets::new(config.max_in_flight_mib, config.admission.clone())),
+                limiter,
+                telemetry,
                 drain: Drain::default(),
                 self_test,
                 config,
@@ -145,8 +153,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let shared = self.shared;
         let routes = grpc_routes(&shared)?;
-        let transport =
-            Transport::new(&shared.config, shared.drain.stop.clone(), shared.telemetry.connections().clone());
+        let transport = Transport::new(&shared, shared.telemetry.connections().clone());
         let http = serve_http(Arc::clone(&shared), self.http)?;
         tokio::spawn(transport.clone().serve(Listener::Tcp(self.grpc), routes.clone()));
         #[cfg(unix)]
@@ -186,7 +193,9 @@ fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
         .build_v1()
         .map_err(|error| ServeError::start("reflection", &error))?;
     let routes = Routes::new(frames).add_service(health).add_service(reflection).into_axum_router();
-    Ok(edge::around(routes.layer(GrpcWebLayer::new()), &shared.config))
+    let measured = routes.layer(from_fn_with_state(Arc::clone(shared), meter));
+    let limited = measured.layer(from_fn_with_state(Arc::clone(shared), guard));
+    Ok(edge::around(limited.layer(GrpcWebLayer::new()), &shared.config))
 }
 
 /// Serves HTTP on a thread of its own, so that probes are answered however busy the frames keep the others. The returned
@@ -201,7 +210,7 @@ fn serve_http(shared: Arc<Shared>, listener: std::net::TcpListener) -> Result<im
     };
     let serve = move || {
         runtime.block_on(async {
-            let transport = Transport::new(&shared.config, shared.drain.stop.clone(), Gauge::default());
+            let transport = Transport::new(&shared, Gauge::default());
             transport.clone().serve(Listener::Tcp(listener), http::router(shared)).await;
             transport.closed().await;
         });

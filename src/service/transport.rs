@@ -1,10 +1,13 @@
 //! Connections: accepted with patience, counted, and closed in peace.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -14,8 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::util::MapRequest;
 
-use crate::service::config::Config;
+use crate::service::Shared;
+use crate::service::admission::{Budgets, Pool};
 
 /// Receive windows of a stream and of a connection: a large raw frame goes through without a pause.
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
@@ -33,6 +38,15 @@ const FIRST_WORD: Duration = Duration::from_secs(10);
 /// Pauses after failed accepts, such as for want of file descriptors.
 const BACKOFF: [Duration; 4] =
     [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1_000)];
+
+/// Whose connection a request came over; in the extensions of every request.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// None over a Unix socket.
+    pub(crate) ip: Option<IpAddr>,
+    /// The connection's bound on received bytes.
+    pub(crate) room: Pool,
+}
 
 /// A listening socket.
 pub(crate) enum Listener {
@@ -68,11 +82,13 @@ pub(crate) struct Transport {
     stop: CancellationToken,
     tasks: TaskTracker,
     open: Gauge,
+    budgets: Arc<Budgets>,
 }
 
 impl Transport {
-    /// HTTP/2, and HTTP/1.1 for what can't speak it, as `config` says; closed when `stop` is cancelled.
-    pub(crate) fn new(config: &Config, stop: CancellationToken, open: Gauge) -> Self {
+    /// HTTP/2, and HTTP/1.1 for what can't speak it, as configured; closed when the server stops.
+    pub(crate) fn new(shared: &Shared, open: Gauge) -> Self {
+        let config = &shared.config;
         let keepalive = Duration::from_millis(config.keepalive_ms.into());
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -92,9 +108,10 @@ impl Transport {
         Self {
             builder: Arc::new(builder),
             places: Arc::new(Semaphore::new(config.max_connections as usize)),
-            stop,
+            stop: shared.drain.stop.clone(),
             tasks: TaskTracker::new(),
             open,
+            budgets: Arc::clone(&shared.admission),
         }
     }
 
@@ -127,16 +144,17 @@ impl Transport {
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return Err(io::Error::other("no place for connections any more"));
         };
-        let socket = match listener {
+        let (socket, ip) = match listener {
             Listener::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+                let (socket, from) = listener.accept().await?;
                 socket.set_nodelay(true)?;
-                AnySocket::Tcp(socket)
+                (AnySocket::Tcp(socket), Some(from.ip()))
             }
             #[cfg(unix)]
-            Listener::Unix(listener) => AnySocket::Unix(listener.accept().await?.0),
+            Listener::Unix(listener) => (AnySocket::Unix(listener.accept().await?.0), None),
         };
-        Ok(Accepted { socket, place })
+        let room = self.budgets.connection();
+        Ok(Accepted { socket, peer: Arc::new(Peer { ip, room }), place })
     }
 }
 
@@ -149,20 +167,21 @@ enum AnySocket {
 /// An accepted connection, with its place among those that may be open.
 struct Accepted {
     socket: AnySocket,
+    peer: Arc<Peer>,
     place: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Accepted {
     fn spawn(self, transport: &Transport, service: Router) {
         let this = transport.clone();
-        let place = self.place;
+        let (place, peer) = (self.place, self.peer);
         let tasks = transport.tasks.clone();
         let run = async move {
             this.open.inc();
             match self.socket {
-                AnySocket::Tcp(socket) => connection(&this, socket, service).await,
+                AnySocket::Tcp(socket) => connection(&this, socket, peer, service).await,
                 #[cfg(unix)]
-                AnySocket::Unix(socket) => connection(&this, socket, service).await,
+                AnySocket::Unix(socket) => connection(&this, socket, peer, service).await,
             }
             this.open.dec();
             drop(place);
@@ -171,7 +190,7 @@ impl Accepted {
     }
 }
 
-async fn connection(transport: &Transport, socket: impl Socket + 'static, service: Router) {
+async fn connection(transport: &Transport, socket: impl Socket + 'static, peer: Arc<Peer>, service: Router) {
     let spoke = tokio::select! {
         spoke = tokio::time::timeout(FIRST_WORD, socket.first_word()) => matches!(spoke, Ok(Ok(()))),
         () = transport.stop.cancelled() => false,
@@ -179,6 +198,10 @@ async fn connection(transport: &Transport, socket: impl Socket + 'static, servic
     if !spoke {
         return;
     }
+    let service = MapRequest::new(service, move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&peer));
+        request
+    });
     let serving = transport.builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {

@@ -219,6 +219,11 @@ impl Session {
         Ok(())
     }
 
+    /// Codes H.264 with the least effort there is while the machine has too much to do.
+    pub(crate) fn spare_effort(&mut self, spare: bool) {
+        self.effort.spare(spare);
+    }
+
     /// Gives up the frame that is held, as dropped; called when the stream ends.
     pub fn close(&mut self) {
         if let Some(stamp) = self.held.take() {

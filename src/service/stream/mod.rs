@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tonic::{Code, Status};
 
+use crate::codec::Codec;
 use crate::limits::Limits;
 use crate::service::Shared;
+use crate::service::admission::{Intake, Shed};
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
@@ -57,6 +59,7 @@ struct Owed {
 
 pub(crate) struct Stream {
     shared: Arc<Shared>,
+    intake: Arc<Intake>,
     place: Place,
     answers: Answers,
     commands: mpsc::Receiver<Command>,
@@ -79,7 +82,16 @@ struct Gone;
 
 impl Stream {
     /// A stream as `opening` says; the session of raw frames is opened at once.
-    pub(crate) fn open(shared: Arc<Shared>, opening: &Opening, answers: Answers) -> Result<Self, Refusal> {
+    pub(crate) fn open(
+        shared: Arc<Shared>,
+        intake: Arc<Intake>,
+        opening: &Opening,
+        answers: Answers,
+    ) -> Result<Self, Refusal> {
+        if shared.compute.shed() == Shed::Streams {
+            shared.telemetry.shed("stream");
+            return Err(Refusal::busy("frames already wait too long for a thread: no other stream is taken now"));
+        }
         let home = match opening.source {
             Source::Encoded => Home::Unopened,
             Source::Raw(_) => {
@@ -91,6 +103,7 @@ impl Stream {
         shared.telemetry.stream_opened();
         Ok(Self {
             shared,
+            intake,
             place,
             answers,
             commands,
@@ -164,7 +177,11 @@ impl Stream {
                 }
                 Some(command) = self.commands.recv() => self.hear_command(command),
                 message = inbound.message(), if may_read => match message {
-                    Ok(Some(message)) => self.hear(message).await?,
+                    Ok(Some(message)) => {
+                        self.hear(message).await?;
+                        // What the message held and no frame took over is free again.
+                        self.intake.settle();
+                    }
                     Ok(None) => self.phase = Phase::HalfClosed,
                     // The message can't be read, or the caller has reset the stream: its frames are still answered.
                     Err(status) => {
@@ -226,7 +243,12 @@ impl Stream {
             self.owed.push(Owed { stamp: frame.stamp, arrived: frame.arrived });
         }
         self.wake = None;
+        let spare = self.config.codec == Codec::H264 && self.shared.compute.shed() >= Shed::Effort;
+        if spare && frame.is_some() {
+            self.shared.telemetry.shed("effort");
+        }
         let work = job::Work {
+            spare,
             session,
             config: self.config,
             engine: self.shared.compute.engine().clone(),
