@@ -18,6 +18,7 @@ mod stop;
 mod stream;
 mod tally;
 mod top;
+mod usage;
 mod yuv;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Inspect(inspect::Args),
     Probe(probe::Args),
     Top(top::Args),
+    Usage(usage::Args),
     Demo(demo::Args),
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
             Command::Inspect(args) => inspect::run(&args),
             Command::Probe(args) => probe::run(&args),
             Command::Top(args) => top::run(&args),
+            Command::Usage(args) => usage::run(&args),
             Command::Demo(args) => demo::run(&args),
         },
         Err(error) => {

@@ -72,12 +72,7 @@ fn ask_http(url: &str, timeout: Duration) -> Result<&'static str> {
         Some(at) => (&rest[..at], "/readyz"),
         None => (rest, "/readyz"),
     };
-    let host = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-        authority.to_owned()
-    } else {
-        format!("{authority}:80")
-    };
-    let answer = get(&host, authority, path, timeout);
+    let answer = get(authority, path, "", MAX_ANSWER_BYTES, timeout);
     let answer = answer.map_err(|error| Failure::unavailable(url).because(error))?;
     let status = answer.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok());
     match status {
@@ -93,7 +88,16 @@ fn ask_http(url: &str, timeout: Duration) -> Result<&'static str> {
     }
 }
 
-fn get(host: &str, authority: &str, path: &str, timeout: Duration) -> std::io::Result<String> {
+/// One GET; `fields` are further lines of its head, each ended by CRLF.
+pub(crate) fn get(
+    authority: &str,
+    path: &str,
+    fields: &str,
+    most_bytes: u64,
+    timeout: Duration,
+) -> std::io::Result<String> {
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let host = if has_port { authority.to_owned() } else { format!("{authority}:80") };
     let deadline = Instant::now() + timeout;
     let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let mut last = std::io::Error::other("the name has no address");
@@ -107,10 +111,10 @@ fn get(host: &str, authority: &str, path: &str, timeout: Duration) -> std::io::R
         };
         stream.set_read_timeout(Some(left()))?;
         stream.set_write_timeout(Some(left()))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{fields}\r\n");
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
-        stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
+        stream.take(most_bytes).read_to_end(&mut answer)?;
         return Ok(String::from_utf8_lossy(&answer).into_owned());
     }
     Err(last)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use auralink::service::{Config, RedisConfig, ServeError, Server};
+use auralink::service::{Config, RedisConfig, ServeError, Server, StoreConfig};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -40,6 +40,12 @@ pub(crate) struct Args {
     /// A Redis that shares rate limits between instances, such as redis://127.0.0.1:6379/0.
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// Directory in which usage and settings last.
+    #[arg(long, value_name = "DIR", env = "AURALINK_STORE")]
+    store: Option<PathBuf>,
+    /// A PostgreSQL in which they last instead, such as postgres://user@host/database.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
     /// Check the configuration, print it, and end.
     #[arg(long)]
     check: bool,
@@ -84,6 +90,11 @@ impl Args {
             uds: self.uds.clone(),
             insecure: self.insecure,
             threads: self.threads.map_or(0, usize::from),
+            store: StoreConfig {
+                path: self.store.clone(),
+                database_url: self.database_url.clone(),
+                ..StoreConfig::default()
+            },
             redis: RedisConfig { url: self.redis_url.clone(), ..RedisConfig::default() },
             ..Config::default()
         }

@@ -8,6 +8,7 @@ use validator::Validate;
 
 use crate::limits::{Limits, MAX_SIDE};
 use crate::service::admission::Admission;
+use crate::service::ledger::StoreConfig;
 use crate::service::limits::{RateLimits, RedisConfig, hide_password};
 use crate::service::refusal::Violation;
 use crate::service::wire::violations_of;
@@ -72,6 +73,9 @@ pub struct Config {
     /// Where rate limits are shared between instances.
     #[validate(nested)]
     pub redis: RedisConfig,
+    /// Where usage and settings last.
+    #[validate(nested)]
+    pub store: StoreConfig,
 }
 
 impl Default for Config {
@@ -97,6 +101,7 @@ impl Default for Config {
             admission: Admission::default(),
             rates: RateLimits::default(),
             redis: RedisConfig::default(),
+            store: StoreConfig::default(),
         }
     }
 }
@@ -175,7 +180,9 @@ impl fmt::Display for Config {
         let limits = &self.limits;
         let uds = self.uds.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let redis = self.redis.url.as_deref().map(hide_password).unwrap_or_default();
-        let rows: [(&str, &dyn fmt::Display); 22] = [
+        let database = self.store.database_url.as_deref().map(hide_password).unwrap_or_default();
+        let folder = self.store.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let rows: [(&str, &dyn fmt::Display); 24] = [
             ("grpc_addr", &self.grpc_addr),
             ("http_addr", &self.http_addr),
             ("uds", &uds),
@@ -198,6 +205,8 @@ impl fmt::Display for Config {
             ("drain_notice_ms", &self.drain_notice_ms),
             ("allowed_origins", &self.allowed_origins.join(" ")),
             ("redis.url", &redis),
+            ("store.path", &folder),
+            ("store.database_url", &database),
         ];
         for (key, value) in rows {
             writeln!(f, "{key} = {value}")?;

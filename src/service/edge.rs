@@ -53,7 +53,7 @@ fn cors(router: Router, origins: &[String]) -> Router {
     router.layer(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
-            .allow_methods([Method::GET, Method::POST])
+            .allow_methods([Method::GET, Method::POST, Method::PUT])
             .allow_headers(taken.map(HeaderName::from_static))
             .expose_headers(shown.map(HeaderName::from_static)),
     )

@@ -16,6 +16,7 @@ use crate::kernel;
 use crate::limits::{self, MAX_BATCH_FRAMES};
 use crate::rate;
 use crate::service::admission::Intake;
+use crate::service::caller::Caller;
 use crate::service::edge::REQUEST_ID;
 use crate::service::proto::{self, frame_compression_server::FrameCompression};
 use crate::service::refusal::Refusal;
@@ -107,6 +108,7 @@ async fn opening(inbound: &mut Streaming<proto::CompressStreamRequest>) -> Resul
 async fn run_stream(
     shared: Arc<Shared>,
     intake: Arc<Intake>,
+    caller: Caller,
     mut inbound: Streaming<proto::CompressStreamRequest>,
     answers: mpsc::Sender<Result<proto::CompressStreamResponse, Status>>,
     patience: Duration,
@@ -116,10 +118,13 @@ async fn run_stream(
         () = shared.drain.started.cancelled() => Ok(Err(Refusal::draining().into())),
         () = answers.closed() => return Ok(()),
     };
-    let open = open.map_err(|_| Status::from(Refusal::late()))??;
+    let mut open = open.map_err(|_| Status::from(Refusal::late()))??;
     let telemetry = Arc::clone(&shared.telemetry);
-    let opened =
-        wire::open(&open, &shared.config.limits).and_then(|opening| Stream::open(shared, intake, &opening, answers));
+    let settings = shared.ledger.settings(&caller.id);
+    settings.complete(&mut open);
+    let opened = shared.ledger.check_budget(&caller.id, &settings);
+    let opened = opened.and_then(|()| wire::open(&open, &shared.config.limits));
+    let opened = opened.and_then(|opening| Stream::open(shared, intake, &caller, &opening, answers));
     let stream = opened.inspect_err(|refusal| telemetry.refused(refusal.code))?;
     stream.run(inbound).await;
     Ok(())
@@ -167,11 +172,12 @@ impl FrameCompression for Calls {
         let id = request.metadata().get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok());
         let span = tracing::info_span!("stream", request_id = id.unwrap_or_default());
         let intake = self.intake(request.extensions());
+        let caller = request.extensions().get().cloned().unwrap_or_else(Caller::anonymous);
         let inbound = request.into_inner();
         // The answer's headers go out at once; whatever is wrong with the opening ends the stream with its status.
         tokio::spawn(async move {
             let _call = call;
-            let stream = run_stream(shared, intake, inbound, answers.clone(), patience).instrument(span);
+            let stream = run_stream(shared, intake, caller, inbound, answers.clone(), patience).instrument(span);
             let status = match tokio::spawn(stream).await {
                 Ok(Ok(())) => return,
                 Ok(Err(status)) => status,

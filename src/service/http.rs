@@ -2,6 +2,7 @@
 
 mod compress;
 mod problem;
+mod usage;
 
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/sessions", get(sessions))
+        .route("/v1/usage", get(usage::usage))
+        .route("/v1/settings", get(usage::settings).put(usage::put_settings))
         .route("/v1/compress", post(compress::compress).layer(DefaultBodyLimit::max(body_limit)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -71,6 +74,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         streams: shared.registry.len(),
         bytes_in_flight: shared.admission.bytes_in_flight(),
         jobs_waiting: shared.compute.waiting(),
+        ledger_waiting: shared.ledger.waiting(),
         shed: shared.compute.shed(),
         limiter_keys: shared.limiter.keys_remembered(),
         ready: health::is_ready(&shared),

@@ -13,6 +13,7 @@ mod edge;
 mod grpc;
 mod health;
 mod http;
+mod ledger;
 mod limits;
 mod random;
 mod refusal;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 pub use admission::Admission;
 pub use config::{Config, ConfigError};
+pub use ledger::StoreConfig;
 pub use limits::{RateLimits, RedisConfig, Windows};
 pub use server::{ServeError, Server};
 
@@ -56,6 +58,7 @@ pub(crate) struct Shared {
     registry: Arc<registry::Registry>,
     admission: Arc<admission::Budgets>,
     limiter: limits::Limiter,
+    ledger: Arc<ledger::Ledger>,
     telemetry: Arc<telemetry::Telemetry>,
     drain: drain::Drain,
     /// How coding the known frame went.

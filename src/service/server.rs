@@ -23,6 +23,7 @@ use crate::service::config::{Config, ConfigError};
 use crate::service::drain::Drain;
 use crate::service::grpc::Calls;
 use crate::service::health::HealthCalls;
+use crate::service::ledger::Ledger;
 use crate::service::limits::{Limiter, guard};
 use crate::service::proto::DESCRIPTORS;
 use crate::service::proto::frame_compression_server::FrameCompressionServer;
@@ -98,6 +99,8 @@ impl Server {
         let telemetry = Arc::new(Telemetry::default());
         let limiter = Limiter::new(&config.rates, &config.redis, &telemetry);
         let limiter = limiter.map_err(|detail| ServeError::Start { what: "rate limits", detail })?;
+        let ledger = Ledger::open(&config.store, &telemetry).await;
+        let ledger = ledger.map_err(|detail| ServeError::Start { what: "the store", detail })?;
         let compute = Compute::new(config.threads, &config.admission)
             .map_err(|error| ServeError::start("the compute pool", &error))?;
         let engine = compute.engine().clone();
@@ -127,6 +130,7 @@ impl Server {
                 registry: Arc::new(Registry::new(config.max_sessions)),
                 admission: Arc::new(Budgets::new(config.max_in_flight_mib, config.admission.clone())),
                 limiter,
+                ledger,
                 telemetry,
                 drain: Drain::default(),
                 self_test,
@@ -174,6 +178,7 @@ impl Server {
         if timeout_at(until, async { tokio::join!(transport.closed(), http) }).await.is_err() {
             tracing::warn!("connections are still open, and are dropped");
         }
+        shared.ledger.close(until.max(Instant::now() + MARGIN)).await;
         Ok(())
     }
 }

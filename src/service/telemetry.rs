@@ -62,6 +62,10 @@ pub(crate) struct Telemetry {
     messages_cut: Family<ReasonLabel, Counter>,
     shedding: Gauge,
     shed: Family<ReasonLabel, Counter>,
+    ledger_records: Family<ReasonLabel, Counter>,
+    ledger_failures: Counter,
+    ledger_up: Gauge,
+    ledger_waiting: Gauge,
     limit_decisions: Family<DecisionLabel, Counter>,
     limit_failed_open: Counter,
     limit_keys: Gauge,
@@ -94,6 +98,10 @@ impl Default for Telemetry {
             messages_cut: Family::default(),
             shedding: Gauge::default(),
             shed: Family::default(),
+            ledger_records: Family::default(),
+            ledger_failures: Counter::default(),
+            ledger_up: Gauge::default(),
+            ledger_waiting: Gauge::default(),
             limit_decisions: Family::default(),
             limit_failed_open: Counter::default(),
             limit_keys: Gauge::default(),
@@ -102,6 +110,7 @@ impl Default for Telemetry {
             breaker_opened: Counter::default(),
         };
         this.register();
+        this.ledger_up.set(1);
         this
     }
 }
@@ -130,6 +139,12 @@ impl Telemetry {
         let help = "What is shed for waiting jobs: 0 nothing, 1 stale frames, 2 effort too, 3 new streams too";
         r.register("shedding", help, self.shedding.clone());
         r.register("shed", "What was shed for waiting jobs", self.shed.clone());
+        let records = self.ledger_records.clone();
+        r.register("ledger_records", "Records of sessions, by what became of them: written, lost", records);
+        let failures = self.ledger_failures.clone();
+        r.register("ledger_failures", "Times the store took no records, and was tried again", failures);
+        r.register("ledger_up", "0 while the store takes no records", self.ledger_up.clone());
+        r.register("ledger_waiting", "Records that wait to be written", self.ledger_waiting.clone());
         let decisions = self.limit_decisions.clone();
         r.register("limit_decisions", "Calls counted by rate limits, by decision and tightest scope", decisions);
         let failed_open = self.limit_failed_open.clone();
@@ -179,6 +194,25 @@ impl Telemetry {
         self.shed.get_or_create(&ReasonLabel { reason: what }).inc();
     }
 
+    pub(crate) fn ledger_written(&self, records: u64) {
+        self.ledger_up.set(1);
+        self.ledger_records.get_or_create(&ReasonLabel { reason: "written" }).inc_by(records);
+    }
+
+    pub(crate) fn ledger_lost(&self, records: u64) {
+        self.ledger_records.get_or_create(&ReasonLabel { reason: "lost" }).inc_by(records);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ledger_lost_so_far(&self) -> u64 {
+        self.ledger_records.get_or_create(&ReasonLabel { reason: "lost" }).get()
+    }
+
+    pub(crate) fn ledger_failed(&self) {
+        self.ledger_up.set(0);
+        self.ledger_failures.inc();
+    }
+
     pub(crate) fn limiter_decided(&self, allowed: bool, scope: &'static str) {
         let decision = if allowed { "allowed" } else { "refused" };
         self.limit_decisions.get_or_create(&DecisionLabel { decision, scope }).inc();
@@ -215,6 +249,7 @@ impl Telemetry {
         self.streams.set(gauge(now.streams));
         self.bytes_in_flight.set(gauge(now.bytes_in_flight));
         self.jobs_waiting.set(gauge(now.jobs_waiting));
+        self.ledger_waiting.set(gauge(now.ledger_waiting));
         self.shedding.set(now.shed as i64);
         self.limit_keys.set(gauge(now.limiter_keys));
         self.ready.set(i64::from(now.ready));
@@ -230,6 +265,7 @@ pub(crate) struct Now {
     pub(crate) streams: usize,
     pub(crate) bytes_in_flight: usize,
     pub(crate) jobs_waiting: usize,
+    pub(crate) ledger_waiting: usize,
     pub(crate) shed: Shed,
     pub(crate) limiter_keys: usize,
     pub(crate) ready: bool,
@@ -302,8 +338,15 @@ mod tests {
         telemetry.frame_dropped(DropReason::LinkBusy);
         telemetry.refused(Code::InvalidArgument);
         telemetry.packet_made(&packet(), Duration::from_micros(50), Duration::from_millis(2));
-        let now =
-            Now { streams: 3, bytes_in_flight: 0, jobs_waiting: 0, shed: Shed::Stale, limiter_keys: 0, ready: true };
+        let now = Now {
+            streams: 3,
+            bytes_in_flight: 0,
+            jobs_waiting: 0,
+            ledger_waiting: 0,
+            shed: Shed::Stale,
+            limiter_keys: 0,
+            ready: true,
+        };
         let text = telemetry.scrape(now).unwrap();
         for line in [
             "auralink_frames_in_total 1\n",

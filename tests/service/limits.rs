@@ -86,6 +86,13 @@ pub(crate) async fn metric(addr: std::net::SocketAddr, name: &str) -> f64 {
     line.and_then(|line| line.split(' ').nth(1)).unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
 }
 
+/// The value of a metric with labels; 0 where it was never counted.
+pub(crate) async fn labelled(addr: std::net::SocketAddr, name: &str) -> f64 {
+    let text = metrics(addr).await;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0.0, |value| value.trim().parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_this_machine_nothing_is_limited_unless_it_is_meant() {
     let server = start(config()).await;

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Budgets, Pool, Room, STEP_BYTES};
 use crate::service::refusal::Refusal;
 
 /// Time between two looks at whether room can be made.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(20);
 
 /// A request's share. What was received of it is held here until it is handed over with a picture, or let go.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Intake {
     pools: Vec<Pool>,
     held: Mutex<Held>,
     given_up: AtomicBool,
+    /// Whether it is us who keep it from going on, for want of room.
+    waits: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +44,14 @@ fn steps(bytes: usize) -> usize {
 
 impl Intake {
     pub(super) fn new(id: u64, budgets: Arc<Budgets>, pools: Vec<Pool>) -> Self {
-        Self { id, budgets, pools, held: Mutex::default(), given_up: AtomicBool::new(false) }
+        Self {
+            id,
+            budgets,
+            pools,
+            held: Mutex::default(),
+            given_up: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+        }
     }
 
     /// Takes room for a picture of `bytes`: that of the message it came in, and more where that isn't enough.
@@ -127,28 +136,44 @@ impl Intake {
     /// The pool that had none for too long.
     pub(super) async fn take_in_time(self: Arc<Self>, steps: usize) -> Result<Room, Refusal> {
         let until = tokio::time::Instant::now() + Duration::from_millis(self.budgets.config.room_ms.into());
+        self.waits.store(true, Ordering::Relaxed);
+        let taken = self.take_until(steps, until).await;
+        self.waits.store(false, Ordering::Relaxed);
+        taken
+    }
+
+    async fn take_until(&self, steps: usize, until: tokio::time::Instant) -> Result<Room, Refusal> {
+        let mut room = Room { permits: Vec::with_capacity(self.pools.len()), steps };
+        for pool in &self.pools {
+            room.permits.push(self.wait_for(pool, steps, until).await?);
+        }
+        Ok(room)
+    }
+
+    /// Waits for room in a pool, in turn.
+    async fn wait_for(
+        &self,
+        pool: &Pool,
+        steps: usize,
+        until: tokio::time::Instant,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        let count = u32::try_from(steps).unwrap_or(u32::MAX);
+        let mut turn = std::pin::pin!(Arc::clone(&pool.steps).acquire_many_owned(count));
         loop {
-            let short = match self.take(steps) {
-                Ok(room) => return Ok(room),
-                Err(refusal) => refusal,
-            };
-            if tokio::time::Instant::now() >= until {
-                return Err(short);
-            }
-            let Some(pool) = self.pools.iter().find(|pool| pool.steps.available_permits() < steps) else { continue };
-            if Arc::ptr_eq(&pool.steps, &self.budgets.whole.steps) {
-                self.budgets.shed();
-            }
-            // Woken as soon as there may be room; another may be faster, and then the wait goes on.
             let retry = (tokio::time::Instant::now() + RETRY).min(until);
-            let _ = tokio::time::timeout_at(retry, room_in(&pool.steps, steps)).await;
+            match tokio::time::timeout_at(retry, turn.as_mut()).await {
+                Ok(taken) => return taken.map_err(|_| pool.refusal()),
+                Err(_) if tokio::time::Instant::now() >= until => return Err(pool.refusal()),
+                Err(_) if Arc::ptr_eq(&pool.steps, &self.budgets.whole.steps) => self.budgets.shed(),
+                Err(_) => {}
+            }
         }
     }
 
     /// When the last of a message arrived that isn't whole.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let held = self.held();
-        held.progress.filter(|_| held.partial > 0 && !self.is_given_up())
+        held.progress.filter(|_| held.partial > 0 && !self.is_given_up() && !self.waits.load(Ordering::Relaxed))
     }
 
     /// Asks the request's reader to end it.
@@ -173,12 +198,6 @@ impl Drop for Intake {
     fn drop(&mut self) {
         self.budgets.forget(self.id);
     }
-}
-
-/// Waits until a pool has room, without taking it.
-async fn room_in(pool: &Semaphore, steps: usize) {
-    // Closed pools there are none.
-    drop(pool.acquire_many(u32::try_from(steps).unwrap_or(u32::MAX)).await);
 }
 
 #[cfg(test)]

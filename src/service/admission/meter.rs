@@ -70,8 +70,9 @@ impl Metered {
         }
     }
 
-    fn arrived(&mut self, bytes: usize) {
-        if !self.framing.is_within() {
+    /// Takes note of `bytes` more, where `before` were there of a message: with the next one its time begins anew.
+    fn arrived(&mut self, before: usize, bytes: usize) {
+        if !self.framing.is_within() || self.framing.partial() < before + bytes {
             self.due = None;
         } else if let Some((_, arrived)) = &mut self.due {
             *arrived += bytes;
@@ -110,8 +111,9 @@ impl HttpBody for Metered {
             };
             // Whoever asked for more has taken what was whole.
             this.intake.settle();
+            let before = this.framing.partial();
             this.framing.take(&data);
-            this.arrived(data.len());
+            this.arrived(before, data.len());
             let lacking = this.intake.receive(data.len(), this.framing.partial());
             match this.intake.take(lacking) {
                 Ok(room) => {

@@ -29,7 +29,7 @@ const MIB_STEPS: usize = (1 << 20) / STEP_BYTES;
 /// Time a half-sent message has made no progress before it may be given up for another.
 const IDLE: Duration = Duration::from_millis(500);
 /// Time between two messages that are given up, so that the first one's room is seen before a second goes.
-const SHED_PAUSE: Duration = Duration::from_millis(50);
+const SHED_PAUSE: Duration = Duration::from_millis(10);
 /// Callers remembered before those who have gone are looked for.
 const MIN_SWEEP: usize = 64;
 
@@ -122,7 +122,8 @@ impl Budgets {
     /// What a request from `caller` over `connection` takes its bytes from.
     pub(crate) fn intake(self: &Arc<Self>, connection: Option<&Pool>, caller: Option<&str>) -> Arc<Intake> {
         let caller = caller.map(|name| self.caller(name));
-        let pools = [Some(self.whole.clone()), connection.cloned(), caller];
+        // The whole comes last: who waits for it holds nothing of it.
+        let pools = [connection.cloned(), caller, Some(self.whole.clone())];
         let mut intakes = self.intakes();
         let id = intakes.next;
         intakes.next += 1;

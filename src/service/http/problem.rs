@@ -38,6 +38,7 @@ impl IntoResponse for Refusal {
 fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Unimplemented => StatusCode::METHOD_NOT_ALLOWED,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,

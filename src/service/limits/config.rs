@@ -3,11 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use validator::Validate;
 
 /// Calls allowed in each sliding window; 0 for no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Validate)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Windows {
     /// Calls within any minute, at most 1000000.

@@ -45,7 +45,8 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     }
     let limiter = &shared.limiter;
     let caller = request.extensions().get::<Caller>().filter(|caller| **caller != Caller::anonymous());
-    let call = Call { caller, ip: address(limiter, &request), method: path, is_auth: AUTH.contains(&path), own: None };
+    let own = caller.and_then(|caller| shared.ledger.settings(&caller.id).limits);
+    let call = Call { caller, ip: address(limiter, &request), method: path, is_auth: AUTH.contains(&path), own };
     let Some((verdict, scope)) = limiter.check(&call).await else { return next.run(request).await };
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let is_grpc = kind.starts_with(b"application/grpc");

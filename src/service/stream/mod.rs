@@ -16,6 +16,8 @@ use crate::codec::Codec;
 use crate::limits::Limits;
 use crate::service::Shared;
 use crate::service::admission::{Intake, Shed};
+use crate::service::caller::Caller;
+use crate::service::ledger::Tally;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
@@ -60,6 +62,9 @@ struct Owed {
 pub(crate) struct Stream {
     shared: Arc<Shared>,
     intake: Arc<Intake>,
+    tally: Tally,
+    /// When the session is written down again, so far as it has come.
+    next_part: Instant,
     place: Place,
     answers: Answers,
     commands: mpsc::Receiver<Command>,
@@ -85,6 +90,7 @@ impl Stream {
     pub(crate) fn open(
         shared: Arc<Shared>,
         intake: Arc<Intake>,
+        caller: &Caller,
         opening: &Opening,
         answers: Answers,
     ) -> Result<Self, Refusal> {
@@ -101,9 +107,12 @@ impl Stream {
         };
         let (place, commands) = shared.registry.enter(opening.id, opening.source, opening.config)?;
         shared.telemetry.stream_opened();
+        let checkpoint = Duration::from_millis(shared.config.store.checkpoint_ms.into());
         Ok(Self {
             shared,
             intake,
+            tally: Tally::new(opening.id.to_string(), caller.id.to_string()),
+            next_part: Instant::now() + checkpoint,
             place,
             answers,
             commands,
@@ -151,6 +160,9 @@ impl Stream {
         let mut grace_ended = None;
         loop {
             self.start_job();
+            if Instant::now() >= self.next_part {
+                self.write_down();
+            }
             if self.job.is_none()
                 && (self.phase == Phase::HalfClosed || grace_ended.is_some_and(|at| Instant::now() >= at))
             {
@@ -194,11 +206,20 @@ impl Stream {
         }
     }
 
-    /// When to look again without anything having happened: a held frame's time, or the end of the grace.
+    /// Hands what the session has done to the ledger.
+    fn write_down(&mut self) {
+        let checkpoint = Duration::from_millis(self.shared.config.store.checkpoint_ms.into());
+        self.next_part = Instant::now() + checkpoint;
+        let stats = self.place.entry.live().stats;
+        self.shared.ledger.note(self.tally.part(&self.config, &stats));
+    }
+
+    /// When to look again without anything having happened: a held frame's time, the end of the grace, or of a part of the
+    /// session.
     fn alarm(&self, grace_ended: Option<Instant>) -> Option<Instant> {
         let held = self.wake.filter(|_| self.job.is_none()).map(|wake| self.begun + wake);
         let grace = grace_ended.filter(|_| self.job.is_none());
-        held.into_iter().chain(grace).min()
+        held.into_iter().chain(grace).chain([self.next_part]).min()
     }
 
     async fn greet(&mut self) -> Result<(), Gone> {
@@ -437,6 +458,13 @@ impl Stream {
         let Command::Network(network, _) = &command;
         let feedback = Feedback::Network(*network);
         self.give(feedback, Some(command));
+    }
+}
+
+impl Drop for Stream {
+    /// Whatever has ended it.
+    fn drop(&mut self) {
+        self.write_down();
     }
 }
 
