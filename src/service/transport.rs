@@ -22,9 +22,6 @@ use tower::util::MapRequest;
 use crate::service::Shared;
 use crate::service::admission::{Budgets, Pool};
 
-/// Receive windows of a stream and of a connection: a large raw frame goes through without a pause.
-const STREAM_WINDOW_BYTES: u32 = 16 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// Larger frames halve the cost of receiving multi-megabyte messages; much larger ones would delay what is behind them.
 const MAX_FRAME_BYTES: u32 = 64 << 10;
 /// What may wait for a slow reader inside the transport, so that old packets don't queue.
@@ -94,8 +91,8 @@ impl Transport {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_stream_window_size(config.admission.stream_window_kib * 1024)
+            .initial_connection_window_size(config.admission.connection_window_kib * 1024)
             .max_frame_size(MAX_FRAME_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .max_header_list_size(MAX_HEADER_BYTES)

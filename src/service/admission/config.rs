@@ -14,6 +14,13 @@ pub struct Admission {
     /// this machine are bounded by the whole alone.
     #[validate(range(min = 16, max = 1_048_576, message = "16..=1048576"))]
     pub caller_mib: u32,
+    /// What one stream may send before it is read, KiB, 64..=65536. What lies there isn't counted yet: more of it lets large frames
+    /// come over long distances without a pause, less leaves less to those who only occupy.
+    #[validate(range(min = 64, max = 65_536, message = "64..=65536"))]
+    pub stream_window_kib: u32,
+    /// As much of one connection's streams together, KiB, 64..=65536.
+    #[validate(range(min = 64, max = 65_536, message = "64..=65536"))]
+    pub connection_window_kib: u32,
     /// Time within which a message that has begun must become whole or make progress, ms, 100..=600000.
     #[validate(range(min = 100, max = 600_000, message = "100..=600000"))]
     pub progress_ms: u32,
@@ -39,6 +46,8 @@ impl Default for Admission {
         Self {
             connection_mib: 128,
             caller_mib: 256,
+            stream_window_kib: 1_024,
+            connection_window_kib: 2_048,
             progress_ms: 5_000,
             progress_kib_per_second: 64,
             room_ms: 2_000,

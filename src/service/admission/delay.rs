@@ -8,8 +8,10 @@ use std::time::Duration;
 
 /// Time over which the least wait is taken.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Intervals in a row that the wait must be over its bound before new streams are refused.
-const PATIENCE: u32 = 10;
+/// Time without any job after which nothing waits; until then, jobs may just take long.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Time that the wait must be over its bound before new streams are refused.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is shed; each level sheds what those below it do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,15 +35,15 @@ pub(crate) struct Delay {
     least: Option<Duration>,
     /// The least wait of the last whole interval; none where nothing waited.
     standing: Option<Duration>,
-    /// Intervals in a row that it was over the last bound.
-    over: u32,
+    /// Since when it has been over the last bound.
+    over: Option<Duration>,
     shed: Shed,
 }
 
 impl Delay {
     /// Nothing waits. `bounds` are the standing waits from which frames, effort and streams are shed.
     pub(crate) const fn new(bounds: [Duration; 3]) -> Self {
-        Self { bounds, began: Duration::ZERO, least: None, standing: None, over: 0, shed: Shed::Nothing }
+        Self { bounds, began: Duration::ZERO, least: None, standing: None, over: None, shed: Shed::Nothing }
     }
 
     /// Takes how long a job has waited that began at `now`.
@@ -65,17 +67,17 @@ impl Delay {
     /// Ends the interval where its time has come.
     fn pass(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.began);
-        if elapsed < INTERVAL {
+        if elapsed < INTERVAL || (self.least.is_none() && elapsed < SILENCE) {
             return;
         }
-        // Jobs that don't begin at all for several intervals say nothing; they are told of when they do begin.
-        self.standing = self.least.take().filter(|_| elapsed < 20 * INTERVAL);
-        self.began = now;
+        // What was noted long ago says nothing about now.
+        self.standing = self.least.take().filter(|_| elapsed < 2 * SILENCE);
         let standing = self.standing.unwrap_or_default();
         let [stale, effort, streams] = self.bounds;
-        self.over = if standing > streams { self.over + 1 } else { 0 };
+        self.over = (standing > streams).then(|| self.over.unwrap_or(self.began));
+        self.began = now;
         let wanted = match standing {
-            _ if self.over >= PATIENCE => Shed::Streams,
+            _ if self.over.is_some_and(|since| now.saturating_sub(since) >= PATIENCE) => Shed::Streams,
             wait if wait > effort => Shed::Effort,
             wait if wait > stale => Shed::Stale,
             _ => Shed::Nothing,
@@ -128,6 +130,13 @@ mod tests {
     }
 
     #[test]
+    fn jobs_that_take_longer_than_an_interval_are_no_silence() {
+        let mut delay = delay();
+        (0..20).for_each(|job| delay.note(ms(900), ms(job * 180)));
+        assert_eq!(delay.shed(ms(3_500)), Shed::Streams);
+    }
+
+    #[test]
     fn it_ends_with_the_wait() {
         let mut delay = delay();
         play(&mut delay, 0, 5_000, |_| 500);
@@ -136,7 +145,7 @@ mod tests {
         assert_eq!(delay.shed(ms(5_250)), Shed::Nothing);
         play(&mut delay, 6_000, 8_000, |_| 500);
         // Nobody asks for a thread any more.
-        delay.shed(ms(8_200));
-        assert_eq!(delay.shed(ms(8_400)), Shed::Nothing);
+        assert_eq!(delay.shed(ms(8_200)), Shed::Streams);
+        assert_eq!(delay.shed(ms(9_300)), Shed::Nothing);
     }
 }

@@ -24,6 +24,16 @@ pub(crate) struct Intake {
     waits: AtomicBool,
 }
 
+/// A message that isn't whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfinished {
+    pub(super) bytes: usize,
+    /// When the last of it arrived.
+    pub(super) since: Instant,
+    /// Whether it is us who keep it from going on.
+    pub(super) waits: bool,
+}
+
 #[derive(Debug, Default)]
 struct Held {
     room: Room,
@@ -164,16 +174,22 @@ impl Intake {
             match tokio::time::timeout_at(retry, turn.as_mut()).await {
                 Ok(taken) => return taken.map_err(|_| pool.refusal()),
                 Err(_) if tokio::time::Instant::now() >= until => return Err(pool.refusal()),
-                Err(_) if Arc::ptr_eq(&pool.steps, &self.budgets.whole.steps) => self.budgets.shed(),
+                Err(_) if self.is_given_up() => return Err(pool.refusal()),
+                Err(_) if Arc::ptr_eq(&pool.steps, &self.budgets.whole.steps) => self.budgets.shed(self),
                 Err(_) => {}
             }
         }
     }
 
-    /// When the last of a message arrived that isn't whole.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The message that isn't whole, if there is one.
+    pub(super) fn unfinished(&self) -> Option<Unfinished> {
         let held = self.held();
-        held.progress.filter(|_| held.partial > 0 && !self.is_given_up() && !self.waits.load(Ordering::Relaxed))
+        let since = held.progress.filter(|_| held.partial > 0 && !self.is_given_up())?;
+        Some(Unfinished { bytes: held.partial, since, waits: self.waits.load(Ordering::Relaxed) })
     }
 
     /// Asks the request's reader to end it.

@@ -25,7 +25,7 @@ use crate::service::telemetry::Telemetry;
 use crate::service::transport::Peer;
 
 /// Time between two looks at a message that doesn't go on.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(25);
 
 type Taking = Pin<Box<dyn Future<Output = Result<Room, Refusal>> + Send>>;
 

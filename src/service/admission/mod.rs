@@ -1,8 +1,8 @@
 //! How much may be in the house at once, in bytes: what is received takes its share as it arrives, and holds it until it is
 //! answered. Shares are taken of the whole, of the connection and of the caller.
 //!
-//! Where the whole runs short, a message that has been lying half-sent for longest is given up first: a caller who sends goes
-//! before one who only occupies.
+//! Where the whole runs short, messages that aren't whole yet are given up: first what has been lying half-sent for longest, then
+//! what holds most. So a caller who sends goes before one who only occupies, and one who needs little before one who takes all.
 
 mod config;
 mod delay;
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use config::Admission;
 pub(crate) use delay::{Delay, Shed};
 pub(crate) use intake::Intake;
+use intake::Unfinished;
 pub(crate) use meter::meter;
 
 use crate::service::refusal::Refusal;
@@ -27,7 +28,7 @@ use crate::service::refusal::Refusal;
 pub(crate) const STEP_BYTES: usize = 1024;
 const MIB_STEPS: usize = (1 << 20) / STEP_BYTES;
 /// Time a half-sent message has made no progress before it may be given up for another.
-const IDLE: Duration = Duration::from_millis(500);
+const IDLE: Duration = Duration::from_millis(250);
 /// Time between two messages that are given up, so that the first one's room is seen before a second goes.
 const SHED_PAUSE: Duration = Duration::from_millis(10);
 /// Callers remembered before those who have gone are looked for.
@@ -147,19 +148,28 @@ impl Budgets {
         }
     }
 
-    /// Gives up the message that has been lying half-sent for longest, if any has for some time.
-    fn shed(&self) {
+    /// Gives up a message that isn't whole, so that `wanting` may go on: the one that has been lying half-sent for longest, or
+    /// where none lies idle, the one that holds most, if that is more than `wanting` does.
+    fn shed(&self, wanting: &Intake) {
         let now = Instant::now();
-        let mut intakes = self.intakes();
-        if intakes.last_shed.is_some_and(|last| now.duration_since(last) < SHED_PAUSE) {
-            return;
-        }
-        let live = intakes.all.values().filter_map(Weak::upgrade);
-        let idle = live.filter_map(|intake| Some((intake.idle_since()?, intake)));
-        let longest = idle.filter(|(since, _)| now.saturating_duration_since(*since) >= IDLE).min_by_key(|idle| idle.0);
-        if let Some((_, intake)) = longest {
-            intake.give_up();
+        // Whoever drops the last hold of an intake has it forgotten: not while the list is locked.
+        let live: Vec<_> = {
+            let mut intakes = self.intakes();
+            if intakes.last_shed.is_some_and(|last| now.duration_since(last) < SHED_PAUSE) {
+                return;
+            }
             intakes.last_shed = Some(now);
+            intakes.all.values().filter_map(Weak::upgrade).collect()
+        };
+        let mine = wanting.unfinished().map_or(0, |mine| mine.bytes);
+        let others = live.iter().filter(|other| other.id() != wanting.id());
+        let others: Vec<_> = others.filter_map(|other| Some((other.unfinished()?, other))).collect();
+        let is_idle = |message: &Unfinished| !message.waits && now.saturating_duration_since(message.since) >= IDLE;
+        let idle = others.iter().filter(|(message, _)| is_idle(message)).min_by_key(|(message, _)| message.since);
+        let largest =
+            || others.iter().filter(|(message, _)| message.bytes > mine).max_by_key(|(message, _)| message.bytes);
+        if let Some((_, other)) = idle.or_else(largest) {
+            other.give_up();
         }
     }
 

@@ -283,10 +283,10 @@ mod tests {
         assert_eq!(ledger.usage(&all).await.unwrap(), rows, "what comes after the end is lost, and counted");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn beyond_the_bound_records_are_lost_and_no_sender_waits() {
         let telemetry: Arc<Telemetry> = Arc::default();
-        // A port of a machine of this machine's own, where nobody listens.
+        // Nobody listens there.
         let url = Some("postgres://nobody@127.0.0.1:1/none".to_owned());
         let config = StoreConfig { database_url: url, queue_records: 1_000, ..StoreConfig::default() };
         let ledger = Ledger::open(&config, &telemetry).await.unwrap();
