@@ -1,6 +1,7 @@
 //! The service as its callers meet it: a real server, real clients, real sockets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers may fail the test")]
+#![allow(clippy::print_stdout, reason = "figures are told to whoever asks for them")]
 
 #[path = "service/attacks.rs"]
 mod attacks;
