@@ -219,8 +219,8 @@ impl Session {
         Ok(())
     }
 
-    /// Codes H.264 with the least effort there is while the machine has too much to do.
-    pub(crate) fn spare_effort(&mut self, spare: bool) {
+    /// Codes H.264 with the least effort there is for as long as this is set: for machines that have too much to do.
+    pub fn spare_effort(&mut self, spare: bool) {
         self.effort.spare(spare);
     }
 
