@@ -62,8 +62,10 @@ async fn calls_beyond_the_limit_are_told_when_to_come_back() {
     assert_eq!((answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining")), (Some("5"), Some("0")));
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds) && answer.json()["code"] == "RESOURCE_EXHAUSTED");
+    assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
     for path in ["/livez", "/readyz", "/metrics"] {
-        assert_eq!(http(server.http, "GET", path, "", b"").await.status, 200);
+        let answer = http(server.http, "GET", path, "", b"").await;
+        assert!(answer.status == 200 && answer.header("content-length").is_some(), "{answer:?}");
     }
     let text = metrics(server.http).await;
     for line in [

@@ -11,7 +11,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status};
@@ -170,11 +169,28 @@ pub(crate) async fn meter(State(shared): State<Arc<Shared>>, request: Request, n
         tick: None,
     };
     let response = next.run(Request::from_parts(parts, Body::new(metered))).await;
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            // Held by the answer's body until it is dropped.
-            let _ = &intake;
-            frame
-        }))
-    })
+    response.map(|inner| Body::new(Answer { inner, _intake: intake }))
+}
+
+/// An answer's body, and what is held until it was sent.
+struct Answer {
+    inner: Body,
+    _intake: Arc<Intake>,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
 }
