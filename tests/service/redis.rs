@@ -127,10 +127,8 @@ async fn redis_killed_and_stopped_under_load_fails_no_call() {
     let load = Load::on(&server).await;
     load.more(200).await;
     for _ in 0..3 {
-        let opened = metric(server.http, "auralink_redis_breaker_opened_total").await;
         redis.kill();
         breaker_is(server.http, 2.0).await;
-        assert!(metric(server.http, "auralink_redis_breaker_opened_total").await > opened);
         load.more(200).await;
         redis.restart();
         breaker_is(server.http, 0.0).await;
