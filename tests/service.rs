@@ -1,9 +1,12 @@
 //! The service as its callers meet it: a real server, real clients, real sockets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers may fail the test")]
+#![allow(clippy::print_stdout, reason = "figures are told to whoever asks for them")]
 
 #[path = "service/access.rs"]
 mod access;
+#[path = "service/attacks.rs"]
+mod attacks;
 #[path = "service/calls.rs"]
 mod calls;
 #[path = "service/drain.rs"]
@@ -18,8 +21,20 @@ mod health;
 mod hostile;
 #[path = "service/http.rs"]
 mod http;
+#[path = "service/ledger.rs"]
+mod ledger;
+#[path = "service/limits.rs"]
+mod limits;
+#[path = "service/postgres.rs"]
+mod postgres;
+#[path = "service/programs.rs"]
+mod programs;
+#[path = "service/redis.rs"]
+mod redis;
 #[path = "service/sessions.rs"]
 mod sessions;
+#[path = "service/shedding.rs"]
+mod shedding;
 mod skip;
 #[path = "service/streams.rs"]
 mod streams;

@@ -51,6 +51,13 @@ impl Access {
         Ok(Credentials(shown.transpose()?))
     }
 
+    /// The same, as a line of an HTTP request's head; nothing where there is nothing to show.
+    pub(crate) fn fields(&self) -> Result<String> {
+        let shown = self.credentials()?.0;
+        let told = shown.as_ref().and_then(|shown| shown.to_str().ok());
+        Ok(told.map(|told| format!("authorization: {told}\r\n")).unwrap_or_default())
+    }
+
     /// Authorities, in PEM.
     pub(crate) fn authorities(&self) -> Result<Vec<u8>> {
         if let Some(path) = &self.tls_ca {

@@ -22,6 +22,7 @@ mod stop;
 mod stream;
 mod tally;
 mod top;
+mod usage;
 mod yuv;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ enum Command {
     Probe(probe::Args),
     Simulate(simulate::Args),
     Top(top::Args),
+    Usage(usage::Args),
     Demo(demo::Args),
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn run() -> ExitCode {
             Command::Probe(args) => probe::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Top(args) => top::run(&args),
+            Command::Usage(args) => usage::run(&args),
             Command::Demo(args) => demo::run(&args),
         },
         Err(error) => {

@@ -89,7 +89,7 @@ fn ask_http(url: &str, access: &Access, timeout: Duration) -> Result<&'static st
     } else {
         format!("{authority}:{port}")
     };
-    let answer = get(&Place { host: &host, authority, path }, tls, timeout);
+    let answer = get(&Ask { host: &host, authority, path, fields: "", most_bytes: MAX_ANSWER_BYTES }, tls, timeout);
     let answer = answer.map_err(|error| Failure::unavailable(url).because(error))?;
     let status = answer.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok());
     match status {
@@ -105,15 +105,20 @@ fn ask_http(url: &str, access: &Access, timeout: Duration) -> Result<&'static st
     }
 }
 
-struct Place<'a> {
+/// What a GET asks for.
+pub(crate) struct Ask<'a> {
     /// With its port.
-    host: &'a str,
-    authority: &'a str,
-    path: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) authority: &'a str,
+    pub(crate) path: &'a str,
+    /// Further lines of its head, each ended by CRLF.
+    pub(crate) fields: &'a str,
+    /// Longest answer that is read.
+    pub(crate) most_bytes: u64,
 }
 
 /// Trusts the authorities that `access` names.
-fn tls(access: &Access) -> Result<Arc<ClientConfig>> {
+pub(crate) fn tls(access: &Access) -> Result<Arc<ClientConfig>> {
     let told = |error: &dyn std::fmt::Display| Failure::usage(format!("--tls-ca: {error}"));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&access.authorities()?) {
@@ -125,8 +130,8 @@ fn tls(access: &Access) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-fn get(place: &Place<'_>, tls: Option<Arc<ClientConfig>>, timeout: Duration) -> std::io::Result<String> {
-    let Place { host, authority, path } = place;
+pub(crate) fn get(ask: &Ask<'_>, tls: Option<Arc<ClientConfig>>, timeout: Duration) -> std::io::Result<String> {
+    let Ask { host, authority, path, fields, most_bytes } = ask;
     let deadline = Instant::now() + timeout;
     let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let mut last = std::io::Error::other("the name has no address");
@@ -140,20 +145,20 @@ fn get(place: &Place<'_>, tls: Option<Arc<ClientConfig>>, timeout: Duration) -> 
         };
         stream.set_read_timeout(Some(left()))?;
         stream.set_write_timeout(Some(left()))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-        let Some(tls) = tls else { return exchange(&mut stream, &request) };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{fields}\r\n");
+        let Some(tls) = tls else { return exchange(&mut stream, &request, *most_bytes) };
         let name = host.rsplit_once(':').map_or(*host, |(name, _)| name).trim_matches(['[', ']']);
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
         let session = ClientConnection::new(tls, name).map_err(std::io::Error::other)?;
-        return exchange(&mut StreamOwned::new(session, stream), &request);
+        return exchange(&mut StreamOwned::new(session, stream), &request, *most_bytes);
     }
     Err(last)
 }
 
-fn exchange(stream: &mut (impl Read + Write), request: &str) -> std::io::Result<String> {
+fn exchange(stream: &mut (impl Read + Write), request: &str, most_bytes: u64) -> std::io::Result<String> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    let read = stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer);
+    let read = stream.take(most_bytes).read_to_end(&mut answer);
     // Whoever closes without saying so in TLS has still answered.
     read.map(drop).or_else(|error| if answer.is_empty() { Err(error) } else { Ok(()) })?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

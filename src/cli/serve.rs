@@ -54,6 +54,15 @@ pub(crate) struct Args {
     /// Threads that code; one a core by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// A Redis that shares rate limits between instances, such as redis://127.0.0.1:6379/0.
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
+    /// Directory in which usage and settings last.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// A PostgreSQL in which they last instead, such as postgres://user@host/database.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
     /// Check the settings and the files they name, print what comes of them, and end.
     #[arg(long)]
     check: bool,
@@ -149,6 +158,9 @@ impl Args {
             ("--tls-cert", "tls.cert_file", path(&self.tls_cert)?),
             ("--tls-key", "tls.key_file", path(&self.tls_key)?),
             ("--threads", "compute.threads", port(self.threads)),
+            ("--redis-url", "redis.url", self.redis_url.as_deref().map(Value::from)),
+            ("--store", "store.path", path(&self.store)?),
+            ("--database-url", "store.database_url", self.database_url.as_deref().map(Value::from)),
             ("--log", "log.form", form),
             ("--log-level", "log.level", self.log_level.as_deref().map(Value::from)),
         ];

@@ -9,6 +9,7 @@ use rayon::ThreadPool;
 use tokio::sync::oneshot;
 
 use crate::engine::Engine;
+use crate::service::admission::{Admission, Delay, Shed};
 use crate::service::refusal::Refusal;
 use crate::session::Coder;
 use tonic::Code;
@@ -19,6 +20,7 @@ pub(crate) struct Compute {
     engine: Engine,
     coders: Mutex<Vec<Coder>>,
     waiting: Arc<AtomicUsize>,
+    delay: Arc<Mutex<Delay>>,
 }
 
 /// Tells a queued job, when dropped, that nobody waits for it any more.
@@ -37,17 +39,20 @@ fn clock() -> Duration {
 }
 
 impl Compute {
-    /// A pool of `threads` threads, one a core where 0.
-    pub(crate) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    /// A pool of `threads` threads, one a core where 0, that sheds as `admission` says.
+    pub(crate) fn new(threads: usize, admission: &Admission) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pool: ThreadPool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("compute-{index}"))
             .build()?;
         clock();
+        let bounds = [admission.stale_delay_ms, admission.effort_delay_ms, admission.refuse_delay_ms];
+        let bounds = bounds.map(|ms| Duration::from_millis(ms.into()));
         Ok(Self {
             engine: Engine::new(Arc::new(pool)).with_clock(clock),
             coders: Mutex::default(),
             waiting: Arc::default(),
+            delay: Arc::new(Mutex::new(Delay::new(bounds))),
         })
     }
 
@@ -64,6 +69,16 @@ impl Compute {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// What is to be shed, by how long jobs wait.
+    pub(crate) fn shed(&self) -> Shed {
+        self.delay.lock().unwrap_or_else(PoisonError::into_inner).shed(clock())
+    }
+
+    /// How long a job has to wait at least, as things are.
+    fn standing(&self) -> Duration {
+        self.delay.lock().unwrap_or_else(PoisonError::into_inner).standing(clock())
+    }
+
     /// Runs `work` on the pool; it is told how long it waited for a thread. Dropping the future before the job has begun
     /// cancels it.
     ///
@@ -78,13 +93,16 @@ impl Compute {
         let guard = CancelOnDrop(Arc::clone(&cancelled));
         let queued = Instant::now();
         let waiting = Arc::clone(&self.waiting);
+        let delay = Arc::clone(&self.delay);
         waiting.fetch_add(1, Ordering::Relaxed);
         self.engine.pool().spawn(move || {
             waiting.fetch_sub(1, Ordering::Relaxed);
+            let waited = queued.elapsed();
+            delay.lock().unwrap_or_else(PoisonError::into_inner).note(waited, clock());
             if cancelled.load(Ordering::Relaxed) {
                 return;
             }
-            let done = catch_unwind(AssertUnwindSafe(|| work(queued.elapsed())));
+            let done = catch_unwind(AssertUnwindSafe(|| work(waited)));
             // Nobody may be waiting any more, which is all right.
             let _ = answer.send(done);
         });
@@ -110,6 +128,8 @@ impl Compute {
         work: impl FnOnce(&mut Coder, Duration) -> Result<T, Refusal> + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let this = Arc::clone(self);
+        // What couldn't begin in time isn't queued at all.
+        let is_hopeless = Instant::now() + self.standing() >= deadline;
         let job = self.run(move |queued| {
             if Instant::now() >= deadline {
                 return Err(Refusal::late());
@@ -119,7 +139,12 @@ impl Compute {
             this.keep_coder(coder);
             done
         });
-        async move { tokio::time::timeout_at(deadline.into(), job).await.unwrap_or_else(|_| Err(Refusal::late()))? }
+        async move {
+            if is_hopeless {
+                return Err(Refusal::late());
+            }
+            tokio::time::timeout_at(deadline.into(), job).await.unwrap_or_else(|_| Err(Refusal::late()))?
+        }
     }
 
     fn take_coder(&self) -> Coder {
@@ -141,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_answered_and_the_pool_lives_on() {
-        let compute = Compute::new(1).unwrap();
+        let compute = Compute::new(1, &Admission::default()).unwrap();
         let refusal = compute.run(|_| -> () { panic!("on purpose") }).await.unwrap_err();
         assert_eq!(refusal.code, Code::Internal);
         assert_eq!(compute.run(|_| 7).await.unwrap(), 7);
@@ -149,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_nobody_waits_for_does_not_run() {
-        let compute = Arc::new(Compute::new(1).unwrap());
+        let compute = Arc::new(Compute::new(1, &Admission::default()).unwrap());
         let (release, blocked) = std::sync::mpsc::channel::<()>();
         let first = compute.run(move |_| blocked.recv().is_ok());
         let ran = Arc::new(AtomicBool::new(false));
@@ -164,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_deadline_is_kept() {
-        let compute = Arc::new(Compute::new(1).unwrap());
+        let compute = Arc::new(Compute::new(1, &Admission::default()).unwrap());
         let past = Instant::now() - Duration::from_millis(1);
         let refusal = compute.run_with_coder(past, |_, _| Ok(())).await.unwrap_err();
         assert_eq!(refusal.code, Code::DeadlineExceeded);

@@ -65,7 +65,16 @@ async fn in_time(State(shared): State<Arc<Shared>>, request: Request, next: Next
 fn cors(shared: &Arc<Shared>) -> CorsLayer {
     let taken =
         ["authorization", "content-type", "grpc-timeout", "x-api-key", "x-grpc-web", "x-request-id", "x-user-agent"];
-    let shown = ["grpc-message", "grpc-status", "grpc-status-details-bin", "retry-after", "x-request-id"];
+    let shown = [
+        "grpc-message",
+        "grpc-status",
+        "grpc-status-details-bin",
+        "retry-after",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "x-request-id",
+    ];
     let shared = Arc::clone(shared);
     let is_allowed = move |origin: &HeaderValue, _: &axum::http::request::Parts| {
         shared.config().cors.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())

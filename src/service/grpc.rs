@@ -15,6 +15,7 @@ use crate::codec::Codec;
 use crate::kernel;
 use crate::limits::{self, MAX_BATCH_FRAMES};
 use crate::rate;
+use crate::service::admission::Intake;
 use crate::service::auth::Lease;
 use crate::service::auth::policy::Need;
 use crate::service::caller::Caller;
@@ -41,6 +42,11 @@ impl Calls {
         Instant::now() + asked.map_or(most, |asked| asked.min(most))
     }
 
+    /// What a request's bytes arrived in.
+    fn intake(&self, extensions: &Extensions) -> Arc<Intake> {
+        extensions.get::<Arc<Intake>>().cloned().unwrap_or_else(|| self.0.admission.intake(None, None))
+    }
+
     /// Counts a refusal on its way out.
     fn refuse(&self, refusal: Refusal) -> Status {
         self.0.telemetry.refused(refusal.code);
@@ -55,13 +61,18 @@ impl Calls {
     }
 
     /// Codes the frames of a batch side by side; each is answered by itself.
-    async fn batch(&self, frames: Vec<proto::CompressFrameRequest>, deadline: Instant) -> Vec<proto::BatchResult> {
+    async fn batch(
+        &self,
+        intake: &Intake,
+        frames: Vec<proto::CompressFrameRequest>,
+        deadline: Instant,
+    ) -> Vec<proto::BatchResult> {
         let jobs: Vec<_> = frames
             .into_iter()
             .map(|frame| {
                 let number = frame.frame_number;
                 let still = wire::still(frame, &self.0.config().limits.picture);
-                (number, still.map(|still| stills::compress(&self.0, still, None, deadline, "picture")))
+                (number, still.map(|still| stills::compress(&self.0, intake, still, None, deadline, "picture")))
             })
             .collect();
         let mut results = Vec::with_capacity(jobs.len());
@@ -106,6 +117,7 @@ async fn opening(inbound: &mut Streaming<proto::CompressStreamRequest>) -> Resul
 async fn run_stream(
     shared: Arc<Shared>,
     lease: Lease,
+    intake: Arc<Intake>,
     mut inbound: Streaming<proto::CompressStreamRequest>,
     answers: mpsc::Sender<Result<proto::CompressStreamResponse, Status>>,
     patience: Duration,
@@ -115,10 +127,14 @@ async fn run_stream(
         () = shared.drain.started.cancelled() => Ok(Err(Refusal::draining().into())),
         () = answers.closed() => return Ok(()),
     };
-    let open = open.map_err(|_| Status::from(Refusal::late()))??;
+    let mut open = open.map_err(|_| Status::from(Refusal::late()))??;
     let telemetry = Arc::clone(&shared.telemetry);
-    let opened = wire::open(&open, &shared.config().limits.picture)
-        .and_then(|opening| Stream::open(shared, lease, &opening, answers));
+    let caller = Arc::clone(&lease.caller().id);
+    let settings = shared.ledger.settings(&caller);
+    settings.complete(&mut open);
+    let opened = shared.ledger.check_budget(&caller, &settings);
+    let opened = opened.and_then(|()| wire::open(&open, &shared.config().limits.picture));
+    let opened = opened.and_then(|opening| Stream::open(shared, lease, intake, &opening, answers));
     let stream = opened.inspect_err(|refusal| telemetry.refused(refusal.code))?;
     stream.run(inbound).await;
     Ok(())
@@ -132,9 +148,10 @@ impl FrameCompression for Calls {
     ) -> Result<Response<proto::CompressFrameResponse>, Status> {
         let _call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let deadline = self.deadline(request.metadata());
+        let intake = self.intake(request.extensions());
         let still = wire::still(request.into_inner(), &self.0.config().limits.picture)
             .map_err(|refusal| self.refuse(refusal))?;
-        let compressed = stills::compress(&self.0, still, None, deadline, "picture").await?;
+        let compressed = stills::compress(&self.0, &intake, still, None, deadline, "picture").await?;
         Ok(Response::new(proto::CompressFrameResponse { packet: Some(packet(compressed)) }))
     }
 
@@ -144,12 +161,13 @@ impl FrameCompression for Calls {
     ) -> Result<Response<proto::CompressBatchResponse>, Status> {
         let _call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let deadline = self.deadline(request.metadata());
+        let intake = self.intake(request.extensions());
         let frames = request.into_inner().frames;
         if frames.len() > MAX_BATCH_FRAMES {
             let told = format!("{} frames are over the limit of {MAX_BATCH_FRAMES}", frames.len());
             return Err(self.refuse(Refusal::field("frames", told)));
         }
-        Ok(Response::new(proto::CompressBatchResponse { results: self.batch(frames, deadline).await }))
+        Ok(Response::new(proto::CompressBatchResponse { results: self.batch(&intake, frames, deadline).await }))
     }
 
     type CompressStreamStream = Answers<proto::CompressStreamResponse>;
@@ -165,11 +183,12 @@ impl FrameCompression for Calls {
         let id = request.metadata().get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok());
         let span = tracing::info_span!("stream", request_id = id.unwrap_or_default());
         let lease = Lease::new(&shared, request.extensions(), Need::Compress)?;
+        let intake = self.intake(request.extensions());
         let inbound = request.into_inner();
         // The answer's headers go out at once; whatever is wrong with the opening ends the stream with its status.
         tokio::spawn(async move {
             let _call = call;
-            let stream = run_stream(shared, lease, inbound, answers.clone(), patience).instrument(span);
+            let stream = run_stream(shared, lease, intake, inbound, answers.clone(), patience).instrument(span);
             let status = match tokio::spawn(stream).await {
                 Ok(Ok(())) => return,
                 Ok(Err(status)) => status,
@@ -187,7 +206,8 @@ impl FrameCompression for Calls {
     ) -> Result<Response<proto::DecompressFrameResponse>, Status> {
         let _call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let deadline = self.deadline(request.metadata());
-        let frame = stills::decompress(&self.0, request.into_inner().data, deadline).await;
+        let intake = self.intake(request.extensions());
+        let frame = stills::decompress(&self.0, &intake, request.into_inner().data, deadline).await;
         let frame = frame.map_err(|refusal| self.refuse(refusal))?;
         Ok(Response::new(proto::DecompressFrameResponse { picture: Some(wire::picture_response(frame)) }))
     }

@@ -3,6 +3,7 @@
 mod compress;
 mod problem;
 mod token;
+mod usage;
 
 use std::sync::Arc;
 
@@ -16,8 +17,10 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::service::admission::meter;
 use crate::service::auth::gate;
 use crate::service::caller::Caller;
+use crate::service::limits::guard;
 use crate::service::telemetry::Now;
 use crate::service::{Shared, edge, health};
 
@@ -41,9 +44,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/sessions", get(sessions))
         .route("/v1/auth/token", post(token::trade))
+        .route("/v1/usage", get(usage::usage))
+        .route("/v1/settings", get(usage::settings).put(usage::put_settings))
         .route("/v1/compress", post(compress::compress).layer(DefaultBodyLimit::max(body_limit)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&shared), meter))
+        .layer(from_fn_with_state(Arc::clone(&shared), guard))
         .layer(from_fn_with_state(Arc::clone(&shared), gate::pages))
         .with_state(Arc::clone(&shared));
     // Browsers that have been here encrypted come back so.
@@ -77,6 +84,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         streams: shared.registry.len(),
         bytes_in_flight: shared.admission.bytes_in_flight(),
         jobs_waiting: shared.compute.waiting(),
+        ledger_waiting: shared.ledger.waiting(),
+        shed: shared.compute.shed(),
+        limiter_keys: shared.limiter.keys_remembered(),
         ready: health::is_ready(&shared),
     };
     match shared.telemetry.scrape(now) {

@@ -14,6 +14,9 @@ mod edge;
 mod grpc;
 mod health;
 mod http;
+mod ledger;
+mod limits;
+mod random;
 mod refusal;
 mod registry;
 mod reload;
@@ -30,8 +33,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
+pub use admission::Admission;
 pub use auth::{KeyFile, KeyFileError, mint_token};
 pub use config::{Config, ConfigError};
+pub use ledger::StoreConfig;
+pub use limits::{RateLimits, RedisConfig, Windows};
 pub use reload::{Reloader, check_files};
 pub use server::{ServeError, Server};
 
@@ -62,7 +68,9 @@ pub(crate) struct Shared {
     encryption: Option<tls::Encryption>,
     compute: Arc<compute::Compute>,
     registry: Arc<registry::Registry>,
-    admission: admission::Admission,
+    admission: Arc<admission::Budgets>,
+    limiter: limits::Limiter,
+    ledger: Arc<ledger::Ledger>,
     telemetry: Arc<telemetry::Telemetry>,
     drain: drain::Drain,
     /// How coding the known frame went.

@@ -18,17 +18,20 @@ use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 
-use crate::service::admission::Admission;
+use crate::service::admission::{Budgets, meter};
 use crate::service::auth::{Authenticator, gate};
 use crate::service::compute::Compute;
 use crate::service::config::{Config, ConfigError};
 use crate::service::drain::Drain;
 use crate::service::grpc::Calls;
 use crate::service::health::HealthCalls;
+use crate::service::ledger::Ledger;
+use crate::service::limits::{Limiter, guard};
 use crate::service::proto::DESCRIPTORS;
 use crate::service::proto::frame_compression_server::FrameCompressionServer;
 use crate::service::registry::Registry;
 use crate::service::reload::{Reloader, follow_certificates};
+use crate::service::telemetry::Telemetry;
 use crate::service::tls::Encryption;
 use crate::service::transport::{Listener, Transport};
 use crate::service::{Shared, edge, http, selftest};
@@ -99,8 +102,13 @@ impl Server {
         config.validate()?;
         let auth = Authenticator::load(&config, None)?;
         let encryption = Encryption::load(&config.tls)?;
-        let compute =
-            Compute::new(config.compute.threads).map_err(|error| ServeError::start("the compute pool", &error))?;
+        let telemetry = Arc::new(Telemetry::default());
+        let limiter = Limiter::new(&config.rates, &config.redis, &telemetry);
+        let limiter = limiter.map_err(|detail| ServeError::Start { what: "rate limits", detail })?;
+        let ledger = Ledger::open(&config.store, &telemetry).await;
+        let ledger = ledger.map_err(|detail| ServeError::Start { what: "the store", detail })?;
+        let compute = Compute::new(config.compute.threads, &config.admission)
+            .map_err(|error| ServeError::start("the compute pool", &error))?;
         let engine = compute.engine().clone();
         let tested = compute.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
         let self_test = tested.unwrap_or_else(|refusal| Err(refusal.message));
@@ -127,8 +135,10 @@ impl Server {
             shared: Arc::new(Shared {
                 compute: Arc::new(compute),
                 registry: Arc::new(Registry::new(config.limits.max_sessions)),
-                admission: Admission::new(config.limits.max_in_flight_mib),
-                telemetry: Arc::default(),
+                admission: Arc::new(Budgets::new(config.limits.max_in_flight_mib, config.admission.clone())),
+                limiter,
+                ledger,
+                telemetry,
                 drain: Drain::default(),
                 self_test,
                 auth: RwLock::new(Arc::new(auth)),
@@ -185,6 +195,7 @@ impl Server {
         if timeout_at(until, async { tokio::join!(transport.closed(), http) }).await.is_err() {
             tracing::warn!("connections are still open, and are dropped");
         }
+        shared.ledger.close(until.max(Instant::now() + MARGIN)).await;
         Ok(())
     }
 }
@@ -204,8 +215,10 @@ fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
         .build_v1()
         .map_err(|error| ServeError::start("reflection", &error))?;
     let routes = Routes::new(frames).add_service(health).add_service(reflection).into_axum_router();
-    let gate = from_fn_with_state(Arc::clone(shared), gate::calls);
-    Ok(edge::around(routes.layer(gate).layer(GrpcWebLayer::new()), shared))
+    let measured = routes.layer(from_fn_with_state(Arc::clone(shared), meter));
+    let limited = measured.layer(from_fn_with_state(Arc::clone(shared), guard));
+    let known = limited.layer(from_fn_with_state(Arc::clone(shared), gate::calls));
+    Ok(edge::around(known.layer(GrpcWebLayer::new()), shared))
 }
 
 /// Serves HTTP on a thread of its own, so that probes are answered however busy the frames keep the others. The returned

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::rate::{Plan, Reason, Scale};
 use crate::resize::Resizer;
 use crate::service::Shared;
+use crate::service::admission::Intake;
 use crate::service::refusal::Refusal;
 use crate::service::wire::Still;
 use crate::session::{Coder, Order, PacketInfo, StageTimes, Stamp};
@@ -25,9 +26,11 @@ pub(crate) struct Compressed {
 }
 
 /// Compresses a picture, scaled to `size` first where one is given. The work is queued at once; awaiting collects it, and
-/// dropping the future before it has begun cancels it. Faults of the picture are told as fields of `part`.
+/// dropping the future before it has begun cancels it. Its room is
+/// taken from `intake`. Faults of the picture are told as fields of `part`.
 pub(crate) fn compress(
     shared: &Shared,
+    intake: &Intake,
     still: Still,
     size: Option<(u32, u32)>,
     deadline: Instant,
@@ -35,7 +38,7 @@ pub(crate) fn compress(
 ) -> impl Future<Output = Result<Compressed, Refusal>> + Send + 'static {
     let arrived = Instant::now();
     shared.telemetry.frame_taken();
-    let room = shared.admission.admit(still.picture.len());
+    let room = intake.admit(still.picture.len());
     let limits = shared.config().limits.picture;
     let job = room.map(|room| {
         shared.compute.run_with_coder(deadline, move |coder, queued| {
@@ -133,9 +136,14 @@ fn micros(since: Instant) -> u64 {
 }
 
 /// Decodes a JPEG file, or a lossless packet that stands alone.
-pub(crate) async fn decompress(shared: &Shared, data: Bytes, deadline: Instant) -> Result<FrameBuf, Refusal> {
+pub(crate) async fn decompress(
+    shared: &Shared,
+    intake: &Intake,
+    data: Bytes,
+    deadline: Instant,
+) -> Result<FrameBuf, Refusal> {
     shared.config().limits.picture.check_encoded(data.len()).map_err(own)?;
-    let room = shared.admission.admit(data.len())?;
+    let room = intake.admit(data.len())?;
     // Packets may have been scaled down from the smallest frames that are taken.
     let limits = Limits { min_width: 1, min_height: 1, ..shared.config().limits.picture };
     let engine = shared.compute.engine().clone();
@@ -147,5 +155,7 @@ pub(crate) async fn decompress(shared: &Shared, data: Bytes, deadline: Instant) 
         LosslessDecoder::new(engine.level(), limits).decode(&data, engine.pool()).cloned()
     });
     let decoded = tokio::time::timeout_at(deadline.into(), job).await.map_err(|_| Refusal::late())?;
-    decoded?.map_err(own)
+    let frame = decoded?.map_err(own)?;
+    intake.keep(frame.data().len())?;
+    Ok(frame)
 }

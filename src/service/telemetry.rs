@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
+use crate::service::admission::Shed;
 use crate::session::{DropReason, PacketInfo};
 
 /// Bounds of the time histograms, seconds.
@@ -25,6 +26,12 @@ struct CodecLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabel {
+    decision: &'static str,
+    scope: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +60,19 @@ pub(crate) struct Telemetry {
     jobs_waiting: Gauge,
     ready: Gauge,
     streams_opened: Counter<u64, AtomicU64>,
+    messages_cut: Family<ReasonLabel, Counter>,
+    shedding: Gauge,
+    shed: Family<ReasonLabel, Counter>,
+    ledger_records: Family<ReasonLabel, Counter>,
+    ledger_failures: Counter,
+    ledger_up: Gauge,
+    ledger_waiting: Gauge,
+    limit_decisions: Family<DecisionLabel, Counter>,
+    limit_failed_open: Counter,
+    limit_keys: Gauge,
+    redis_seconds: Histogram,
+    breaker_state: Gauge,
+    breaker_opened: Counter,
 }
 
 impl Default for Telemetry {
@@ -77,8 +97,22 @@ impl Default for Telemetry {
             jobs_waiting: Gauge::default(),
             ready: Gauge::default(),
             streams_opened: Counter::default(),
+            messages_cut: Family::default(),
+            shedding: Gauge::default(),
+            shed: Family::default(),
+            ledger_records: Family::default(),
+            ledger_failures: Counter::default(),
+            ledger_up: Gauge::default(),
+            ledger_waiting: Gauge::default(),
+            limit_decisions: Family::default(),
+            limit_failed_open: Counter::default(),
+            limit_keys: Gauge::default(),
+            redis_seconds: seconds(),
+            breaker_state: Gauge::default(),
+            breaker_opened: Counter::default(),
         };
         this.register();
+        this.ledger_up.set(1);
         this
     }
 }
@@ -103,6 +137,26 @@ impl Telemetry {
         r.register("in_flight_bytes", "Bytes of frames in flight", self.bytes_in_flight.clone());
         r.register("jobs_waiting", "Jobs that wait for a compute thread", self.jobs_waiting.clone());
         r.register("ready", "1 while every readiness check passes", self.ready.clone());
+        let cut = self.messages_cut.clone();
+        r.register("messages_cut", "Messages not received to their end, by reason", cut);
+        let help = "What is shed for waiting jobs: 0 nothing, 1 stale frames, 2 effort too, 3 new streams too";
+        r.register("shedding", help, self.shedding.clone());
+        r.register("shed", "What was shed for waiting jobs", self.shed.clone());
+        let records = self.ledger_records.clone();
+        r.register("ledger_records", "Records of sessions, by what became of them: written, lost", records);
+        let failures = self.ledger_failures.clone();
+        r.register("ledger_failures", "Times the store took no records, and was tried again", failures);
+        r.register("ledger_up", "0 while the store takes no records", self.ledger_up.clone());
+        r.register("ledger_waiting", "Records that wait to be written", self.ledger_waiting.clone());
+        let decisions = self.limit_decisions.clone();
+        r.register("limit_decisions", "Calls counted by rate limits, by decision and tightest scope", decisions);
+        let failed_open = self.limit_failed_open.clone();
+        r.register("limit_failed_open", "Calls counted in this process alone for want of Redis", failed_open);
+        r.register("limit_keys", "Callers, addresses and methods that limits remember", self.limit_keys.clone());
+        r.register("redis_seconds", "Time Redis took to count a call, or to fail", self.redis_seconds.clone());
+        let state = self.breaker_state.clone();
+        r.register("redis_breaker", "Circuit breaker before Redis: 0 closed, 1 half-open, 2 open", state);
+        r.register("redis_breaker_opened", "Times the breaker has opened", self.breaker_opened.clone());
     }
 
     pub(crate) fn frame_taken(&self) {
@@ -138,6 +192,60 @@ impl Telemetry {
         self.streams_opened.inc();
     }
 
+    pub(crate) fn message_cut(&self, reason: &'static str) {
+        self.messages_cut.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a frame, an encoder's effort or a stream that was shed.
+    pub(crate) fn shed(&self, what: &'static str) {
+        self.shed.get_or_create(&ReasonLabel { reason: what }).inc();
+    }
+
+    pub(crate) fn ledger_written(&self, records: u64) {
+        self.ledger_up.set(1);
+        self.ledger_records.get_or_create(&ReasonLabel { reason: "written" }).inc_by(records);
+    }
+
+    pub(crate) fn ledger_lost(&self, records: u64) {
+        self.ledger_records.get_or_create(&ReasonLabel { reason: "lost" }).inc_by(records);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ledger_lost_so_far(&self) -> u64 {
+        self.ledger_records.get_or_create(&ReasonLabel { reason: "lost" }).get()
+    }
+
+    pub(crate) fn ledger_failed(&self) {
+        self.ledger_up.set(0);
+        self.ledger_failures.inc();
+    }
+
+    pub(crate) fn limiter_decided(&self, allowed: bool, scope: &'static str) {
+        let decision = if allowed { "allowed" } else { "refused" };
+        self.limit_decisions.get_or_create(&DecisionLabel { decision, scope }).inc();
+    }
+
+    pub(crate) fn limiter_failed_open(&self) {
+        self.limit_failed_open.inc();
+    }
+
+    pub(crate) fn redis_asked(&self, took: Duration) {
+        self.redis_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn breaker_closed(&self) {
+        self.breaker_state.set(0);
+    }
+
+    pub(crate) fn breaker_half_opened(&self) {
+        self.breaker_state.set(1);
+    }
+
+    pub(crate) fn breaker_opened(&self) {
+        self.breaker_state.set(2);
+        self.breaker_opened.inc();
+    }
+
     pub(crate) fn connections(&self) -> &Gauge {
         &self.connections
     }
@@ -148,6 +256,9 @@ impl Telemetry {
         self.streams.set(gauge(now.streams));
         self.bytes_in_flight.set(gauge(now.bytes_in_flight));
         self.jobs_waiting.set(gauge(now.jobs_waiting));
+        self.ledger_waiting.set(gauge(now.ledger_waiting));
+        self.shedding.set(now.shed as i64);
+        self.limit_keys.set(gauge(now.limiter_keys));
         self.ready.set(i64::from(now.ready));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -161,6 +272,9 @@ pub(crate) struct Now {
     pub(crate) streams: usize,
     pub(crate) bytes_in_flight: usize,
     pub(crate) jobs_waiting: usize,
+    pub(crate) ledger_waiting: usize,
+    pub(crate) shed: Shed,
+    pub(crate) limiter_keys: usize,
     pub(crate) ready: bool,
 }
 
@@ -231,7 +345,15 @@ mod tests {
         telemetry.frame_dropped(DropReason::LinkBusy);
         telemetry.refused(Code::InvalidArgument);
         telemetry.packet_made(&packet(), Duration::from_micros(50), Duration::from_millis(2));
-        let now = Now { streams: 3, bytes_in_flight: 0, jobs_waiting: 0, ready: true };
+        let now = Now {
+            streams: 3,
+            bytes_in_flight: 0,
+            jobs_waiting: 0,
+            ledger_waiting: 0,
+            shed: Shed::Stale,
+            limiter_keys: 0,
+            ready: true,
+        };
         let text = telemetry.scrape(now).unwrap();
         for line in [
             "auralink_frames_in_total 1\n",

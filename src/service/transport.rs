@@ -20,10 +20,8 @@ use tokio_util::task::TaskTracker;
 use tower::util::MapRequest;
 
 use crate::service::Shared;
+use crate::service::admission::Pool;
 
-/// Receive windows of a stream and of a connection: a large raw frame goes through without a pause.
-const STREAM_WINDOW_BYTES: u32 = 16 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// Larger frames halve the cost of receiving multi-megabyte messages; much larger ones would delay what is behind them.
 const MAX_FRAME_BYTES: u32 = 64 << 10;
 /// What may wait for a slow reader inside the transport, so that old packets don't queue.
@@ -52,6 +50,8 @@ pub(crate) struct Peer {
     pub(crate) addr: Option<SocketAddr>,
     /// What it has shown, verified.
     pub(crate) certificate: Option<Certificate>,
+    /// The connection's bound on received bytes.
+    pub(crate) room: Option<Pool>,
 }
 
 /// A client certificate that a configured authority has signed.
@@ -100,8 +100,8 @@ impl Transport {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_stream_window_size(config.admission.stream_window_kib * 1024)
+            .initial_connection_window_size(config.admission.connection_window_kib * 1024)
             .max_frame_size(MAX_FRAME_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .max_header_list_size(MAX_HEADER_BYTES)
@@ -187,7 +187,8 @@ impl Accepted {
                 #[cfg(unix)]
                 AnySocket::Unix(socket) => {
                     if spoke(&this, &socket).await {
-                        connection(&this, socket, Peer::default(), service).await;
+                        let room = Some(this.shared.admission.connection());
+                        connection(&this, socket, Peer { room, ..Peer::default() }, service).await;
                     }
                 }
             }
@@ -211,16 +212,16 @@ async fn tcp_connection(transport: &Transport, socket: TcpStream, addr: SocketAd
     if !spoke(transport, &socket).await {
         return;
     }
-    let addr = Some(addr);
+    let (addr, room) = (Some(addr), Some(transport.shared.admission.connection()));
     let Some(encryption) = &transport.shared.encryption else {
-        return connection(transport, socket, Peer { addr, certificate: None }, service).await;
+        return connection(transport, socket, Peer { addr, certificate: None, room }, service).await;
     };
     let shaken = tokio::select! {
         shaken = encryption.accept(socket) => shaken,
         () = transport.stop.cancelled() => None,
     };
     if let Some((stream, certificate)) = shaken {
-        connection(transport, stream, Peer { addr, certificate }, service).await;
+        connection(transport, stream, Peer { addr, certificate, room }, service).await;
     }
 }
 

@@ -23,17 +23,24 @@ pub struct Effort {
     deadline_ms: Option<u32>,
     /// Calm frames in a row.
     calm: u32,
+    /// Whether the machine has too much to do for any effort.
+    spared: bool,
 }
 
 impl Effort {
     /// Begins at the preset `ceiling`, and stays there if there is no deadline.
     pub const fn new(ceiling: Preset, deadline_ms: Option<u32>) -> Self {
-        Self { ceiling, preset: ceiling, deadline_ms, calm: 0 }
+        Self { ceiling, preset: ceiling, deadline_ms, calm: 0, spared: false }
     }
 
     /// The preset for the next frame.
     pub const fn preset(&self) -> Preset {
-        self.preset
+        if self.spared { Preset::Fast } else { self.preset }
+    }
+
+    /// Makes the least effort for as long as this is set, whatever the deadline leaves room for.
+    pub const fn spare(&mut self, spared: bool) {
+        self.spared = spared;
     }
 
     /// Takes how long coding a frame took, all passes together.
@@ -126,6 +133,15 @@ mod tests {
         for ceiling in Preset::ALL {
             play(Effort::new(ceiling, Some(10)), &[(100, 0.0, ceiling), (9, 10.0, Fast), (1_000, 1.0, ceiling)]);
         }
+    }
+
+    #[test]
+    fn spared_effort_comes_back() {
+        let mut effort = Effort::new(Best, None);
+        effort.spare(true);
+        assert_eq!(effort.preset(), Fast);
+        effort.spare(false);
+        assert_eq!(effort.preset(), Best);
     }
 
     #[test]

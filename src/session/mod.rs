@@ -229,6 +229,11 @@ impl Session {
         Ok(())
     }
 
+    /// Codes H.264 with the least effort there is for as long as this is set: for machines that have too much to do.
+    pub fn spare_effort(&mut self, spare: bool) {
+        self.effort.spare(spare);
+    }
+
     /// Gives up the frame that is held, as dropped; called when the stream ends.
     pub fn close(&mut self) {
         if let Some(stamp) = self.held.take() {

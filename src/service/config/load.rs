@@ -12,8 +12,14 @@ use crate::service::config::{Config, ConfigError, keys_of};
 use crate::service::refusal::Violation;
 
 /// Names from before there was a section to each.
-const ALIASES: [(&str, &str); 3] =
-    [("GRPC_PORT", "listen.grpc_port"), ("HTTP_PORT", "listen.http_port"), ("AURALINK_LOG", "log.level")];
+const ALIASES: [(&str, &str); 6] = [
+    ("GRPC_PORT", "listen.grpc_port"),
+    ("HTTP_PORT", "listen.http_port"),
+    ("AURALINK_LOG", "log.level"),
+    ("REDIS_URL", "redis.url"),
+    ("DATABASE_URL", "store.database_url"),
+    ("AURALINK_STORE", "store.path"),
+];
 /// What the environment's other names begin with; the section and the key follow.
 const PREFIX: &str = "AURALINK_";
 /// Longest file that is read, bytes.

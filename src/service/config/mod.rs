@@ -14,6 +14,9 @@ use tracing_subscriber::EnvFilter;
 use validator::Validate;
 
 use crate::limits::MAX_SIDE;
+use crate::service::admission::Admission;
+use crate::service::ledger::StoreConfig;
+use crate::service::limits::{RateLimits, RedisConfig};
 use crate::service::refusal::Violation;
 use crate::service::wire::violations_of;
 
@@ -56,6 +59,18 @@ pub struct Config {
     pub log: Log,
     /// Which web pages may call.
     pub cors: Cors,
+    /// How much callers may have in flight, and what is shed when there is too much to do.
+    #[validate(nested)]
+    pub admission: Admission,
+    /// How often callers may call.
+    #[validate(nested)]
+    pub rates: RateLimits,
+    /// Where rate limits are shared between instances.
+    #[validate(nested)]
+    pub redis: RedisConfig,
+    /// Where usage and settings last.
+    #[validate(nested)]
+    pub store: StoreConfig,
 }
 
 impl Config {
@@ -149,11 +164,15 @@ impl Config {
                 faults.push(fault(key, format!("{side} is over {MAX_SIDE}")));
             }
         }
-        let in_flight = self.limits.max_in_flight_mib as usize * (1 << 20);
         let message = self.max_message_bytes();
-        if message > in_flight {
-            let told = format!("{} is under the {message} bytes of the largest message", self.limits.max_in_flight_mib);
-            faults.push(fault("limits.max_in_flight_mib", told));
+        for (key, mib) in [
+            ("limits.max_in_flight_mib", self.limits.max_in_flight_mib),
+            ("admission.connection_mib", self.admission.connection_mib),
+            ("admission.caller_mib", self.admission.caller_mib),
+        ] {
+            if message > mib as usize * (1 << 20) {
+                faults.push(fault(key, format!("{mib} is under the {message} bytes of the largest message")));
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::service::config::{Config, ServiceLimits, Tls, keys_of, value_of};
 
 /// What is fixed while the server runs: sockets, threads and what every connection was opened with.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 13] = [
     "listen.",
     "compute.",
     "log.",
@@ -13,6 +13,10 @@ const FIXED: [&str; 9] = [
     "limits.max_in_flight_mib",
     "limits.keepalive_ms",
     "tls.cert_file",
+    "admission.",
+    "rates.",
+    "redis.",
+    "store.",
 ];
 
 impl Config {
@@ -22,6 +26,10 @@ impl Config {
             listen: self.listen.clone(),
             compute: self.compute.clone(),
             log: self.log.clone(),
+            admission: self.admission.clone(),
+            rates: self.rates.clone(),
+            redis: self.redis.clone(),
+            store: self.store.clone(),
             limits: ServiceLimits {
                 picture: self.limits.picture,
                 max_connections: self.limits.max_connections,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::rate::Mode;
 use crate::service::Shared;
+use crate::service::admission::Intake;
 use crate::service::refusal::{Refusal, Violation};
 use crate::service::stills::{self, Compressed};
 use crate::service::wire::{Layout, Picture, Still, violations_of};
@@ -110,6 +111,7 @@ fn parse_size(text: &str) -> Option<(u32, u32)> {
 
 pub(super) async fn compress(
     State(shared): State<Arc<Shared>>,
+    Extension(intake): Extension<Arc<Intake>>,
     query: Result<Query<Wanted>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
@@ -122,6 +124,7 @@ pub(super) async fn compress(
     };
     let asked = asked.inspect_err(|refusal| shared.telemetry.refused(refusal.code))?;
     let body = body.map_err(|rejection| match rejection.status() {
+        _ if intake.refusal().is_some() => intake.refusal().unwrap_or_else(Refusal::late),
         StatusCode::PAYLOAD_TOO_LARGE => {
             Refusal::field("body", format!("longer than the limit of {} bytes", limits.max_encoded_bytes))
         }
@@ -132,7 +135,7 @@ pub(super) async fn compress(
     let input_bytes = picture.len();
     let still = Still { picture, order: asked.order, stamp: Stamp::default() };
     let deadline = Instant::now() + Duration::from_millis(config.limits.request_timeout_ms.into());
-    let compressed = stills::compress(&shared, still, asked.size, deadline, "body").await?;
+    let compressed = stills::compress(&shared, &intake, still, asked.size, deadline, "body").await?;
     Ok(answer(compressed, input_bytes))
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
-
+use crate::service::admission::{Room, Shed};
 use crate::service::proto::{self, compress_stream_request::Message as In};
 use crate::service::refusal::Refusal;
 use crate::service::stream::{Gone, Phase, Stream, changed};
@@ -16,7 +15,7 @@ pub(crate) struct Frame {
     pub(crate) picture: Picture,
     pub(crate) arrived: Instant,
     /// Its share of the bytes in flight, given back with it.
-    pub(crate) _room: OwnedSemaphorePermit,
+    pub(crate) _room: Room,
 }
 
 impl Stream {
@@ -53,10 +52,14 @@ impl Stream {
         match self.accept(frame, stamp, arrived) {
             Ok(frame) => {
                 self.last_number = Some(stamp.frame_number);
-                let superseded =
-                    (self.waiting.len() >= self.waiting_limit()).then(|| self.waiting.pop_front()).flatten();
+                let limit = self.waiting_limit();
+                let over = (self.waiting.len() + 1).saturating_sub(limit);
+                let superseded: Vec<_> = self.waiting.drain(..over.min(self.waiting.len())).collect();
                 self.waiting.push_back(frame);
-                if let Some(older) = superseded {
+                for older in superseded {
+                    if limit < self.window.saturating_sub(1) {
+                        self.shared.telemetry.shed("stale frame");
+                    }
                     self.drop_frame(Dropped { stamp: older.stamp, reason: DropReason::Superseded }).await?;
                 }
                 Ok(())
@@ -67,7 +70,8 @@ impl Stream {
 
     /// One frame of the window is with the session; the others wait, and one may always wait.
     fn waiting_limit(&self) -> usize {
-        self.window.saturating_sub(1).max(1)
+        let window = self.window.saturating_sub(1).max(1);
+        if window > 1 && self.shared.compute.shed() >= Shed::Stale { 1 } else { window }
     }
 
     fn accept(&self, frame: proto::StreamFrame, stamp: Stamp, arrived: Instant) -> Result<Frame, Refusal> {
@@ -79,7 +83,7 @@ impl Stream {
             let told = format!("{} doesn't ascend: the frame before was {last}", stamp.frame_number);
             return Err(Refusal::field("frame.frame_number", told));
         }
-        let room = self.shared.admission.admit(picture.len())?;
+        let room = self.intake.admit(picture.len())?;
         Ok(Frame { stamp, picture, arrived, _room: room })
     }
 

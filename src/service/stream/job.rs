@@ -26,6 +26,8 @@ pub(super) struct Work {
     pub(super) engine: Engine,
     pub(super) limits: Limits,
     pub(super) frame: Option<Frame>,
+    /// Whether effort is to be spared.
+    pub(super) spare: bool,
     pub(super) begun: Instant,
     pub(super) max_wait: Duration,
 }
@@ -75,6 +77,7 @@ impl Work {
                 self.session.insert(Box::new(opened.map_err(refuse)?))
             }
         };
+        session.spare_effort(self.spare);
         session.push(stamp, pixels, self.begun.elapsed()).map_err(refuse)
     }
 }

@@ -12,9 +12,12 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tonic::{Code, Status};
 
+use crate::codec::Codec;
 use crate::limits::Limits;
 use crate::service::Shared;
+use crate::service::admission::{Intake, Shed};
 use crate::service::auth::Lease;
+use crate::service::ledger::Tally;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
@@ -62,6 +65,10 @@ struct Owed {
 pub(crate) struct Stream {
     shared: Arc<Shared>,
     lease: Lease,
+    intake: Arc<Intake>,
+    tally: Tally,
+    /// When the session is written down again, so far as it has come.
+    next_part: Instant,
     place: Place,
     answers: Answers,
     commands: mpsc::Receiver<Command>,
@@ -87,9 +94,14 @@ impl Stream {
     pub(crate) fn open(
         shared: Arc<Shared>,
         lease: Lease,
+        intake: Arc<Intake>,
         opening: &Opening,
         answers: Answers,
     ) -> Result<Self, Refusal> {
+        if shared.compute.shed() == Shed::Streams {
+            shared.telemetry.shed("stream");
+            return Err(Refusal::busy("frames already wait too long for a thread: no other stream is taken now"));
+        }
         let home = match opening.source {
             Source::Encoded => Home::Unopened,
             Source::Raw(_) => {
@@ -100,9 +112,13 @@ impl Stream {
         let (place, commands) =
             shared.registry.enter(opening.id, &lease.caller().id, opening.source, opening.config)?;
         shared.telemetry.stream_opened();
+        let checkpoint = Duration::from_millis(shared.config().store.checkpoint_ms.into());
         Ok(Self {
             shared,
+            tally: Tally::new(opening.id.to_string(), lease.caller().id.to_string()),
             lease,
+            intake,
+            next_part: Instant::now() + checkpoint,
             place,
             answers,
             commands,
@@ -152,6 +168,9 @@ impl Stream {
         let mut grace_ended = None;
         loop {
             self.start_job();
+            if Instant::now() >= self.next_part {
+                self.write_down();
+            }
             if self.job.is_none()
                 && (self.phase == Phase::HalfClosed || grace_ended.is_some_and(|at| Instant::now() >= at))
             {
@@ -182,7 +201,11 @@ impl Stream {
                 }
                 Some(command) = self.commands.recv() => self.hear_command(command),
                 message = inbound.message(), if may_read => match message {
-                    Ok(Some(message)) => self.hear(message).await?,
+                    Ok(Some(message)) => {
+                        self.hear(message).await?;
+                        // What the message held and no frame took over is free again.
+                        self.intake.settle();
+                    }
                     Ok(None) => self.phase = Phase::HalfClosed,
                     // The message can't be read, or the caller has reset the stream: its frames are still answered.
                     Err(status) => {
@@ -195,11 +218,20 @@ impl Stream {
         }
     }
 
-    /// When to look again without anything having happened: a held frame's time, or the end of the grace.
+    /// Hands what the session has done to the ledger.
+    fn write_down(&mut self) {
+        let checkpoint = Duration::from_millis(self.shared.config().store.checkpoint_ms.into());
+        self.next_part = Instant::now() + checkpoint;
+        let stats = self.place.entry.live().stats;
+        self.shared.ledger.note(self.tally.part(&self.config, &stats));
+    }
+
+    /// When to look again without anything having happened: a held frame's time, the end of the grace, or of a part of the
+    /// session.
     fn alarm(&self, grace_ended: Option<Instant>) -> Option<Instant> {
         let held = self.wake.filter(|_| self.job.is_none()).map(|wake| self.begun + wake);
         let grace = grace_ended.filter(|_| self.job.is_none());
-        held.into_iter().chain(grace).min()
+        held.into_iter().chain(grace).chain([self.next_part]).min()
     }
 
     async fn greet(&mut self) -> Result<(), Gone> {
@@ -258,7 +290,12 @@ impl Stream {
             self.owed.push(Owed { stamp: frame.stamp, arrived: frame.arrived });
         }
         self.wake = None;
+        let spare = self.config.codec == Codec::H264 && self.shared.compute.shed() >= Shed::Effort;
+        if spare && frame.is_some() {
+            self.shared.telemetry.shed("effort");
+        }
         let work = job::Work {
+            spare,
             session,
             config: self.config,
             engine: self.shared.compute.engine().clone(),
@@ -451,6 +488,13 @@ impl Stream {
         let Command::Network(network, _) = &command;
         let feedback = Feedback::Network(*network);
         self.give(feedback, Some(command));
+    }
+}
+
+impl Drop for Stream {
+    /// Whatever has ended it.
+    fn drop(&mut self) {
+        self.write_down();
     }
 }
 

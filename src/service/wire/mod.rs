@@ -9,7 +9,7 @@ mod request;
 mod response;
 
 pub(crate) use check::violations_of;
-pub(crate) use enums::{Source, all_sources, codec_to_wire};
+pub(crate) use enums::{Source, all_sources, codec_to_wire, mode_to_wire};
 pub(crate) use picture::{Layout, Picture};
 pub(crate) use request::{
     Opening, Still, changes, hint_query, network, open, receipt, samples, session_id, still, stream_frame,

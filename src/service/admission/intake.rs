@@ -1,0 +1,280 @@
+//! The bytes of one request, from their arrival until they are answered.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Budgets, Pool, Room, STEP_BYTES};
+use crate::service::refusal::Refusal;
+
+/// Time between two looks at whether room can be made.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// A request's share. What was received of it is held here until it is handed over with a picture, or let go.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    id: u64,
+    budgets: Arc<Budgets>,
+    pools: Vec<Pool>,
+    held: Mutex<Held>,
+    given_up: AtomicBool,
+    /// Whether it is us who keep it from going on, for want of room.
+    waits: AtomicBool,
+}
+
+/// A message that isn't whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfinished {
+    pub(super) bytes: usize,
+    /// When the last of it arrived.
+    pub(super) since: Instant,
+    /// Whether it is us who keep it from going on.
+    pub(super) waits: bool,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    room: Room,
+    /// Room of what is sent back; held until the request has ended.
+    kept: Room,
+    /// Bytes held for, of which so many belong to a message that isn't whole.
+    bytes: usize,
+    partial: usize,
+    /// When the last of them arrived.
+    progress: Option<Instant>,
+    /// What the receiving of it was refused with.
+    refusal: Option<Refusal>,
+}
+
+fn steps(bytes: usize) -> usize {
+    bytes.div_ceil(STEP_BYTES)
+}
+
+impl Intake {
+    pub(super) fn new(id: u64, budgets: Arc<Budgets>, pools: Vec<Pool>) -> Self {
+        Self {
+            id,
+            budgets,
+            pools,
+            held: Mutex::default(),
+            given_up: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes room for a picture of `bytes`: that of the message it came in, and more where that isn't enough.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` where there is none.
+    pub(crate) fn admit(&self, bytes: usize) -> Result<Room, Refusal> {
+        let wanted = steps(bytes);
+        let mut room = {
+            let mut held = self.held();
+            let whole = steps(held.bytes).saturating_sub(steps(held.partial));
+            let taken = held.room.split(wanted.min(whole));
+            held.bytes = held.bytes.saturating_sub(taken.steps * STEP_BYTES).max(held.partial);
+            taken
+        };
+        if room.steps < wanted {
+            room.merge(self.take(wanted - room.steps)?);
+        }
+        Ok(room)
+    }
+
+    /// Takes room for an answer of `bytes`, held until it was sent.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` where there is none.
+    pub(crate) fn keep(&self, bytes: usize) -> Result<(), Refusal> {
+        let room = self.take(steps(bytes))?;
+        self.held().kept.merge(room);
+        Ok(())
+    }
+
+    /// What the receiving of it was refused with, if it was.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.held().refusal.clone()
+    }
+
+    pub(super) fn refuse(&self, refusal: Refusal) -> Refusal {
+        self.held().refusal = Some(refusal.clone());
+        refusal
+    }
+
+    /// Takes note of `bytes` more that have arrived, `partial` of all being of a message that isn't whole. Gives the steps that
+    /// room has yet to be taken for.
+    pub(super) fn receive(&self, bytes: usize, partial: usize) -> usize {
+        let mut held = self.held();
+        held.bytes += bytes;
+        held.partial = partial;
+        held.progress = Some(Instant::now());
+        steps(held.bytes).saturating_sub(held.room.steps)
+    }
+
+    /// Adds room for what has arrived.
+    pub(super) fn hold(&self, room: Room) {
+        self.held().room.merge(room);
+    }
+
+    /// Lets go of whole messages: they have been taken out, or nobody wants them.
+    pub(crate) fn settle(&self) {
+        let mut held = self.held();
+        held.bytes = held.partial;
+        let over = held.room.steps.saturating_sub(steps(held.bytes));
+        drop(held.room.split(over));
+    }
+
+    /// Room in every pool, at once.
+    ///
+    /// # Errors
+    /// The pool that has none.
+    pub(super) fn take(&self, steps: usize) -> Result<Room, Refusal> {
+        let mut room = Room { permits: Vec::with_capacity(self.pools.len()), steps };
+        let count = u32::try_from(steps).unwrap_or(u32::MAX);
+        for pool in &self.pools {
+            let permit = Arc::clone(&pool.steps).try_acquire_many_owned(count).map_err(|_| pool.refusal())?;
+            room.permits.push(permit);
+        }
+        Ok(room)
+    }
+
+    /// Room in every pool, waited for: where the whole runs short, what others have left half-sent is given up.
+    ///
+    /// # Errors
+    /// The pool that had none for too long.
+    pub(super) async fn take_in_time(self: Arc<Self>, steps: usize) -> Result<Room, Refusal> {
+        let until = tokio::time::Instant::now() + Duration::from_millis(self.budgets.config.room_ms.into());
+        self.waits.store(true, Ordering::Relaxed);
+        let taken = self.take_until(steps, until).await;
+        self.waits.store(false, Ordering::Relaxed);
+        taken
+    }
+
+    async fn take_until(&self, steps: usize, until: tokio::time::Instant) -> Result<Room, Refusal> {
+        let mut room = Room { permits: Vec::with_capacity(self.pools.len()), steps };
+        for pool in &self.pools {
+            room.permits.push(self.wait_for(pool, steps, until).await?);
+        }
+        Ok(room)
+    }
+
+    /// Waits for room in a pool, in turn.
+    async fn wait_for(
+        &self,
+        pool: &Pool,
+        steps: usize,
+        until: tokio::time::Instant,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        let count = u32::try_from(steps).unwrap_or(u32::MAX);
+        let mut turn = std::pin::pin!(Arc::clone(&pool.steps).acquire_many_owned(count));
+        loop {
+            let retry = (tokio::time::Instant::now() + RETRY).min(until);
+            match tokio::time::timeout_at(retry, turn.as_mut()).await {
+                Ok(taken) => return taken.map_err(|_| pool.refusal()),
+                Err(_) if tokio::time::Instant::now() >= until => return Err(pool.refusal()),
+                Err(_) if self.is_given_up() => return Err(pool.refusal()),
+                Err(_) if Arc::ptr_eq(&pool.steps, &self.budgets.whole.steps) => self.budgets.shed(self),
+                Err(_) => {}
+            }
+        }
+    }
+
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The message that isn't whole, if there is one.
+    pub(super) fn unfinished(&self) -> Option<Unfinished> {
+        let held = self.held();
+        let since = held.progress.filter(|_| held.partial > 0 && !self.is_given_up())?;
+        Some(Unfinished { bytes: held.partial, since, waits: self.waits.load(Ordering::Relaxed) })
+    }
+
+    /// Asks the request's reader to end it.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.budgets.forget(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::admission::Admission;
+
+    fn intake() -> (Arc<Budgets>, Arc<Intake>) {
+        let budgets = Arc::new(Budgets::new(1, Admission { room_ms: 50, ..Admission::default() }));
+        let intake = budgets.intake(None, None);
+        (budgets, intake)
+    }
+
+    fn arrive(intake: &Intake, bytes: usize, partial: usize) {
+        let steps = intake.receive(bytes, partial);
+        intake.hold(intake.take(steps).unwrap());
+    }
+
+    #[test]
+    fn a_picture_takes_over_the_room_of_its_message() {
+        let (budgets, intake) = intake();
+        for _ in 0..10 {
+            arrive(&intake, 60_000, 60_000);
+        }
+        arrive(&intake, 12, 0);
+        let received = budgets.bytes_in_flight();
+        assert_eq!(received, 586 * 1024);
+        let room = intake.admit(600_000).unwrap();
+        assert_eq!(budgets.bytes_in_flight(), received, "there isn't room for both, and needn't be");
+        intake.settle();
+        assert_eq!(budgets.bytes_in_flight(), received);
+        // The next message arrives meanwhile, and its beginning stays counted.
+        arrive(&intake, 300_000, 300_000);
+        drop(room);
+        assert_eq!(budgets.bytes_in_flight(), 293 * 1024);
+        drop(intake);
+        assert_eq!(budgets.bytes_in_flight(), 0);
+    }
+
+    #[test]
+    fn single_bytes_are_not_counted_as_steps() {
+        let (budgets, intake) = intake();
+        for bytes in 1..=5_000 {
+            arrive(&intake, 1, bytes);
+        }
+        assert_eq!(budgets.bytes_in_flight(), 5 * 1024);
+        intake.receive(1, 0);
+        intake.settle();
+        assert_eq!(budgets.bytes_in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_gets_it_or_is_told() {
+        let (budgets, intake) = intake();
+        let held = intake.admit(1 << 20).unwrap();
+        let refusal = Arc::clone(&intake).take_in_time(1).await.unwrap_err();
+        assert!(refusal.message.contains("all callers"), "{refusal:?}");
+        let waiting = tokio::spawn(Arc::clone(&intake).take_in_time(1_024));
+        tokio::task::yield_now().await;
+        drop(held);
+        drop(waiting.await.unwrap().unwrap());
+        assert_eq!(budgets.bytes_in_flight(), 0);
+    }
+}

@@ -1,0 +1,197 @@
+//! Where requests are measured as they arrive: their bodies take room before anybody sees them, and must make progress.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::{Code, Status};
+
+use super::framing::Framing;
+use super::{Intake, Room};
+use crate::service::Shared;
+use crate::service::caller::Caller;
+use crate::service::refusal::Refusal;
+use crate::service::telemetry::Telemetry;
+use crate::service::transport::Peer;
+
+/// Time between two looks at a message that doesn't go on.
+const TICK: Duration = Duration::from_millis(25);
+
+type Taking = Pin<Box<dyn Future<Output = Result<Room, Refusal>> + Send>>;
+
+/// A body that is measured.
+struct Metered {
+    inner: Body,
+    intake: Arc<Intake>,
+    telemetry: Arc<Telemetry>,
+    framing: Framing,
+    /// What has arrived and waits for room.
+    waiting: Option<(Bytes, Taking)>,
+    /// When the progress is looked at again, and what has arrived since it was last.
+    due: Option<(Instant, usize)>,
+    tick: Option<Pin<Box<Sleep>>>,
+}
+
+impl Metered {
+    /// Looks at a message that doesn't go on; ends it where it has been given up or has been too slow.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
+        let config = self.intake.budgets().config();
+        let patience = Duration::from_millis(config.progress_ms.into());
+        loop {
+            let (due, arrived) = *self.due.get_or_insert_with(|| (Instant::now() + patience, 0));
+            let tick = self.tick.get_or_insert_with(|| Box::pin(sleep(TICK.min(patience))));
+            ready!(tick.as_mut().poll(context));
+            self.tick = None;
+            if self.intake.is_given_up() {
+                self.telemetry.message_cut("given up for another");
+                return Poll::Ready(Refusal::busy("the message lay half-sent, and others need its room"));
+            }
+            let Some(late) = Instant::now().checked_duration_since(due) else { continue };
+            let wanted = config.progress_kib_per_second as usize * 1024 * config.progress_ms as usize / 1_000;
+            if arrived >= wanted || late > patience {
+                // It has gone on; or we haven't looked for so long that it's our own fault.
+                self.due = Some((Instant::now() + patience, 0));
+                continue;
+            }
+            self.telemetry.message_cut("no progress");
+            let told =
+                format!("{arrived} bytes of a message came within {} ms, of at least {wanted}", config.progress_ms);
+            return Poll::Ready(Refusal::new(Code::DeadlineExceeded, told));
+        }
+    }
+
+    /// Takes note of `bytes` more, where `before` were there of a message: with the next one its time begins anew.
+    fn arrived(&mut self, before: usize, bytes: usize) {
+        if !self.framing.is_within() || self.framing.partial() < before + bytes {
+            self.due = None;
+        } else if let Some((_, arrived)) = &mut self.due {
+            *arrived += bytes;
+        }
+    }
+
+    fn fail(&self, refusal: Refusal) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Ready(Some(Err(self.intake.refuse(refusal).into())))
+    }
+}
+
+impl HttpBody for Metered {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.waiting.is_none() {
+            let frame = match Pin::new(&mut this.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
+                Poll::Ready(None) => {
+                    // What is here is whole now, however it was framed.
+                    this.intake.receive(0, 0);
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if !this.framing.is_within() => return Poll::Pending,
+                Poll::Pending => {
+                    let refusal = ready!(this.wait(context));
+                    return this.fail(refusal);
+                }
+            };
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            };
+            // Whoever asked for more has taken what was whole.
+            this.intake.settle();
+            let before = this.framing.partial();
+            this.framing.take(&data);
+            this.arrived(before, data.len());
+            let lacking = this.intake.receive(data.len(), this.framing.partial());
+            match this.intake.take(lacking) {
+                Ok(room) => {
+                    this.intake.hold(room);
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Err(_) => this.waiting = Some((data, Box::pin(Arc::clone(&this.intake).take_in_time(lacking)))),
+            }
+        }
+        let Some((data, taking)) = &mut this.waiting else { return Poll::Pending };
+        let taken = ready!(taking.as_mut().poll(context));
+        let data = std::mem::take(data);
+        this.waiting = None;
+        match taken {
+            Ok(room) => {
+                this.intake.hold(room);
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Err(refusal) => {
+                this.telemetry.message_cut("no room");
+                this.fail(refusal)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.waiting.is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.waiting.is_some() { SizeHint::default() } else { self.inner.size_hint() }
+    }
+}
+
+/// Measures a request's body, and gives its routes the [`Intake`] that it arrives in. An answer holds what was kept for it until
+/// it was sent.
+pub(crate) async fn meter(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>();
+    let caller = parts.extensions.get::<Caller>().filter(|caller| **caller != Caller::anonymous());
+    let stranger =
+        peer.and_then(|peer| peer.addr).map(|addr| addr.ip()).filter(|ip| !ip.is_loopback()).map(|ip| ip.to_string());
+    let who = caller.map(|caller| &*caller.id).or(stranger.as_deref());
+    let intake = shared.admission.intake(peer.and_then(|peer| peer.room.as_ref()), who);
+    let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let framing = if kind.starts_with(b"application/grpc") { Framing::MESSAGES } else { Framing::WHOLE };
+    parts.extensions.insert(Arc::clone(&intake));
+    let metered = Metered {
+        inner: body,
+        intake: Arc::clone(&intake),
+        telemetry: Arc::clone(&shared.telemetry),
+        framing,
+        waiting: None,
+        due: None,
+        tick: None,
+    };
+    let response = next.run(Request::from_parts(parts, Body::new(metered))).await;
+    response.map(|inner| Body::new(Answer { inner, _intake: intake }))
+}
+
+/// An answer's body, and what is held until it was sent.
+struct Answer {
+    inner: Body,
+    _intake: Arc<Intake>,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,93 @@
+//! What a caller has set for its sessions, and what is set for it.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use validator::Validate;
+
+use crate::codec::Codec;
+use crate::rate::Mode;
+use crate::service::limits::Windows;
+use crate::service::proto;
+use crate::service::refusal::{Refusal, Violation};
+use crate::service::wire::{self, violations_of};
+
+/// A caller's settings; new sessions begin with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Mode of sessions that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<String>,
+    /// Codec of sessions that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) codec: Option<String>,
+    /// Rate limits instead of those of callers in general; an administrator's to set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(nested)]
+    pub(crate) limits: Option<Windows>,
+    /// Bytes of packets in a calendar month (UTC) after which no session is opened; an administrator's to set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) monthly_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// All at fault, with value and limit.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let mut faults = violations_of(self, "");
+        let mode = self.mode.as_deref().map(Mode::from_str).and_then(Result::err).map(|error| ("mode", error));
+        let codec = self.codec.as_deref().map(Codec::from_str).and_then(Result::err).map(|error| ("codec", error));
+        for (field, error) in mode.into_iter().chain(codec) {
+            faults.push(Violation { field: field.to_owned(), ..Violation::engine("", &error) });
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(faults)) }
+    }
+
+    /// Completes a session's opening by what it leaves open.
+    pub(crate) fn complete(&self, open: &mut proto::Open) {
+        let mode = self.mode.as_deref().and_then(|mode| Mode::from_str(mode).ok());
+        if let Some(mode) = mode.filter(|_| open.mode == 0) {
+            open.mode = wire::mode_to_wire(mode) as i32;
+        }
+        // Settings of H.264 say that it is wanted.
+        let codec = self.codec.as_deref().and_then(|codec| Codec::from_str(codec).ok());
+        if let Some(codec) = codec.filter(|_| open.codec == 0 && open.h264.is_none()) {
+            open.codec = wire::codec_to_wire(codec) as i32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opening_is_completed_and_never_overruled() {
+        let settings =
+            Settings { mode: Some("aggressive".to_owned()), codec: Some("jpeg".to_owned()), ..Settings::default() };
+        assert!(settings.check().is_ok());
+        let mut open = proto::Open::default();
+        settings.complete(&mut open);
+        assert_eq!((open.mode(), open.codec()), (proto::Mode::Aggressive, proto::Codec::Jpeg));
+        let mut open = proto::Open { mode: 1, h264: Some(proto::H264Settings::default()), ..Default::default() };
+        settings.complete(&mut open);
+        assert_eq!((open.mode(), open.codec()), (proto::Mode::Conservative, proto::Codec::Unspecified));
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let limits = Windows { per_minute: 2_000_000, ..Windows::NONE };
+        let settings = Settings {
+            mode: Some("wild".to_owned()),
+            codec: Some("h265".to_owned()),
+            limits: Some(limits),
+            ..Settings::default()
+        };
+        let fields: Vec<_> = settings.check().unwrap_err().violations.into_iter().map(|v| v.field).collect();
+        assert_eq!(fields, ["limits.per_minute", "mode", "codec"]);
+        assert!(serde_json::from_str::<Settings>(r#"{"colour":"red"}"#).is_err());
+    }
+}
