@@ -24,7 +24,7 @@ use crate::kernel::{Level, vectorise_large};
 
 /// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
 const INTRA_ROUNDING_64THS: u32 = 23;
-const INTER_ROUNDING_64THS: u32 = 13;
+const INTER_ROUNDING_64THS: u32 = 15;
 /// chroma_qp_index_offset.
 const CHROMA_QP_OFFSET: i8 = 0;
 /// How much finer keyframes are quantised: everything after is predicted from them.
