@@ -283,13 +283,11 @@ fn differences_under_the_limits_become_nothing() {
             // All in one place, the worst case, or spread.
             let places = [1, 2, 4, 16][round % 4];
             let mut planes: Planes<16> = [[0; 16]; 16];
-            for b in 0..16 {
-                let first = noise.next() as usize % 16;
-                let share = i32::from(q.sad_limit) / places as i32;
-                for k in 0..places {
-                    let value = share.min(255) as i16;
-                    planes[(first + k * 16 / places) % 16][b] =
-                        if noise.next().is_multiple_of(2) { value } else { -value };
+            let first = noise.next() as usize % 16;
+            let share = (i32::from(q.sad_limit) / places as i32).min(255) as i16;
+            for k in 0..places {
+                for value in &mut planes[(first + k * 16 / places) % 16] {
+                    *value = if noise.next().is_multiple_of(2) { share } else { -share };
                 }
             }
             let level = crate::kernel::detect();
