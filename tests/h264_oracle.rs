@@ -188,6 +188,61 @@ fn intra_refresh() {
     ));
 }
 
+/// A receiver that joins where a round of intra refresh begins has seen no keyframe: once the round is complete, its picture is
+/// the encoder's, bit for bit, and stays so.
+#[test]
+fn a_round_of_intra_refresh_makes_the_picture_whole() {
+    const FRAMES: usize = 40;
+    if !is_there() {
+        return;
+    }
+    for (index, (profile, round)) in
+        Profile::ALL.into_iter().flat_map(|profile| [(profile, 4), (profile, 7)]).enumerate()
+    {
+        let config =
+            H264Config { intra_refresh_frames: Some(round), ..config(profile, PRESETS[index % 3], 1 + index % 2) };
+        let scene = Scene::at(Content::Objects, (144, 64), FRAMES, 26);
+        let units = encode(&stream(config, scene), kernel::detect(), &pool(1));
+        assert!(units.iter().skip(1).all(|unit| !unit.keyframe), "{profile}: a keyframe would make it whole");
+        // Rounds begin with parameter sets.
+        let begins = |unit: &Unit| nal_units(&unit.bytes, config.framing).first().is_some_and(|unit| unit[0] & 31 == 7);
+        let starts: Vec<_> = (8..FRAMES - 2 * round as usize).filter(|&at| begins(&units[at])).collect();
+        assert!(!starts.is_empty(), "{profile}: no round begins");
+        for start in starts {
+            let sent: Vec<u8> = units[start..].iter().flat_map(|unit| annex_b(&unit.bytes, config.framing)).collect();
+            let bytes = 144 * 64 / 2 * 3;
+            let seen = decode(&sent, false, |pipe| {
+                let mut all = Vec::new();
+                pipe.read_to_end(&mut all).map_err(|error| error.to_string())?;
+                Ok(all)
+            });
+            let seen = seen.unwrap_or_else(|fault| panic!("{profile} from {start}: {fault}"));
+            // The recovery point is the frame after the round; decoders may hold back those before.
+            let whole = FRAMES - start - round as usize;
+            assert!(seen.len() >= whole * bytes, "{profile} from {start}: {} pictures", seen.len() / bytes);
+            for (back, seen) in seen.rchunks_exact(bytes).take(whole).enumerate() {
+                let number = FRAMES - 1 - back;
+                let difference = units[number].picture.difference(seen);
+                assert!(
+                    difference.is_none(),
+                    "{profile} from {start}, round of {round}, frame {number}: {difference:?}"
+                );
+            }
+        }
+    }
+}
+
+/// The largest picture that the service takes, in slices and in each profile.
+#[test]
+fn pictures_of_4k() {
+    check([(Profile::High, Preset::Balanced, 2), (Profile::ConstrainedBaseline, Preset::Fast, 1)].map(
+        |(profile, preset, slices)| {
+            let scene = Scene::at(Content::Objects, (3840, 2160), 2, 27);
+            (format!("{profile} {preset}, {slices} slices"), stream(config(profile, preset, slices), scene))
+        },
+    ));
+}
+
 /// Whatever format frames come in, the reconstruction is what is shown.
 #[test]
 fn every_format() {

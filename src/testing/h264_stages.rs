@@ -116,7 +116,7 @@ impl Stages {
             }
             Stage::IntraSearch => {
                 let neighbours = self.neighbours(at);
-                let (mode, cost, block) = search_16x16(simd, &source, &neighbours, &[4, 4, 2, 8]);
+                let (mode, cost, block) = search_16x16(simd, &source, &neighbours, &[4, 4, 2, 8], u32::MAX);
                 u64::from(mode) + u64::from(cost) + u64::from(block[15][15])
             }
             Stage::Transform => {

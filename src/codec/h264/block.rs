@@ -28,6 +28,12 @@ pub(super) struct Here {
 }
 
 impl Here {
+    /// To be filled in for one macroblock of a row after the other.
+    pub(super) fn row(y: usize, columns: usize) -> Self {
+        let (luma, chroma) = ([[0; 16]; 16], [[0; 16]; 8]);
+        Self { x: 0, y, columns, luma, chroma, qp: 0, lambda: 0, around: Around::default() }
+    }
+
     pub(super) const fn has_left(&self) -> bool {
         self.x > 0
     }
@@ -42,7 +48,7 @@ impl Here {
 }
 
 /// Reconstructed samples next to the macroblock, before deblocking, and the intra modes of its neighbours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Around {
     /// Above left of luma and of chroma.
     pub(super) corner: u8,

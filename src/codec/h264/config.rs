@@ -116,7 +116,7 @@ pub struct H264Stats {
     pub skipped: f32,
     /// Share of macroblocks that were intra coded, 0..=1.
     pub intra: f32,
-    /// Times the frame was coded again to keep within its bytes.
+    /// Times the frame was coded again to come near its target or to keep within its bytes.
     pub retries: u32,
 }
 

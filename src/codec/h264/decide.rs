@@ -20,9 +20,13 @@ use crate::kernel::h264::{Chroma, Luma};
 
 /// Bits that Intra_4x4 and Intra_8x8 take beyond their modes', against Intra_16x16.
 const SMALL_INTRA_BITS: u32 = 4;
+/// As [`SMALL_INTRA_BITS`] in P slices, whose neighbours and contexts favour motion.
+const SMALL_INTRA_IN_P_BITS: u32 = 24;
 /// SAD of a quadrant, in steps of the quantiser, beyond which some coefficient is all but sure to be coded: the exact test isn't
 /// worth its time.
 const SKIP_STEPS: u32 = 20;
+/// What 8x8 transforms may leave, in quarters of a bit, for 4x4 ones not to be tried.
+const SPARSE: u32 = 200;
 /// What motion must cost, in bits' worth, before intra prediction is tried against it.
 const INTRA_TRIAL_BITS: u32 = 40;
 /// What an intra macroblock's type costs in a P slice, bits.
@@ -66,7 +70,7 @@ impl SliceJob<'_> {
     fn choose_intra<S: Simd>(&mut self, simd: S, here: &Here, limit: u32) -> (IntraLuma, u32) {
         let lambda = here.lambda;
         let costs = [1, 2, 2, 3].map(|bits| (bits * lambda) as u16);
-        let (mode, whole_cost, prediction) = search_16x16(simd, &here.luma, &neighbours_16x16(here), &costs);
+        let (mode, whole_cost, prediction) = search_16x16(simd, &here.luma, &neighbours_16x16(here), &costs, limit);
         let mut best = IntraLuma::Whole { mode, prediction };
         let mut best_cost = whole_cost;
         let is_p = self.plan.reference.is_some();
@@ -76,8 +80,8 @@ impl SliceJob<'_> {
         }
         let allowed = if self.plan.refresh.is_some() { NOT_ABOVE_RIGHT } else { ALL_MODES };
         let levels = &mut self.coder.macroblock.levels;
-        let quantiser = self.plan.quantisers.intra(here.qp);
-        let overhead = SMALL_INTRA_BITS * lambda;
+        let quantiser = self.plan.intra_quantisers(here.qp);
+        let overhead = if is_p { SMALL_INTRA_IN_P_BITS } else { SMALL_INTRA_BITS } * lambda;
         if self.plan.tools.transform_8x8 {
             let limit = best_cost.min(limit).saturating_sub(overhead);
             if let Some(small) = code_8x8(simd, here, &quantiser.eight, lambda, allowed, limit, levels) {
@@ -96,7 +100,7 @@ impl SliceJob<'_> {
     #[simd]
     fn make_intra<S: Simd>(&mut self, simd: S, here: &Here, luma: IntraLuma) -> Made {
         let macroblock = &mut *self.coder.macroblock;
-        let quantiser = &self.plan.quantisers.intra(here.qp).four;
+        let quantiser = &self.plan.intra_quantisers(here.qp).four;
         let mut made = Made::intra([[0; 16]; 16], [[0; 16]; 8]);
         match luma {
             IntraLuma::Whole { mode, prediction } => {
@@ -122,7 +126,7 @@ impl SliceJob<'_> {
         let costs = [1, 3, 3, 5].map(|bits| (bits * here.lambda) as u16);
         let (mode, _, prediction) = search_chroma(simd, &here.chroma, &neighbours_chroma(here), &costs);
         macroblock.chroma_mode = mode;
-        let quantiser = &self.plan.quantisers.intra(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
+        let quantiser = &self.plan.intra_quantisers(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
         let cbp = chroma(simd, &here.chroma, &prediction, quantiser, &mut macroblock.levels, &mut made.chroma);
         macroblock.cbp |= cbp << 4;
         macroblock.qp_delta = here.qp as i8 - self.coder.last_qp as i8;
@@ -165,6 +169,8 @@ impl SliceJob<'_> {
             lambda: here.lambda,
             steps: self.plan.tools.search_steps,
             fractions: self.plan.tools.fractions,
+            has_parts: self.plan.tools.partitions,
+            enough_bits: self.plan.tools.enough_bits,
         };
         let parts = search.whole(simd, here, &candidates);
         let mut luma = [[0; 16]; 16];
@@ -207,12 +213,15 @@ impl SliceJob<'_> {
         let mut luma = [[0; 16]; 16];
         predict_luma(simd, reference, window, skip, &mut luma);
         let sads = sad_quadrants(simd, &here.luma, luma.as_flattened(), 16);
+        let zero = u32::from(self.plan.quantisers.inter(here.qp).four.sad_limit);
         let limit = SKIP_STEPS * u32::from(STEP[usize::from(here.qp)]);
         if sads.into_iter().any(|sad| sad > limit) {
             return None;
         }
         let quantiser = &self.plan.quantisers.inter(here.qp).four;
-        if !is_all_zero(simd, &here.luma, &luma, quantiser, self.plan.tools.strict_skip) {
+        if sads.into_iter().any(|sad| sad > zero)
+            && !is_all_zero(simd, &here.luma, &luma, quantiser, self.plan.tools.strict_skip)
+        {
             return None;
         }
         let mut chroma_prediction: Chroma = [[0; 16]; 8];
@@ -255,7 +264,7 @@ impl SliceJob<'_> {
         let pair = self.plan.quantisers.inter(here.qp);
         let eight = self.plan.tools.transform_8x8.then_some(&pair.eight);
         let levels = &mut macroblock.levels;
-        match luma_levels(simd, &here.luma, prediction, &pair.four, eight) {
+        match luma_levels(simd, &here.luma, prediction, &pair.four, eight, SPARSE) {
             Coded::Nothing => {
                 levels.luma_mask = 0;
                 made.luma = *prediction;

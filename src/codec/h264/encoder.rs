@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::bits::BitWriter;
-use super::config::{FrameOrder, H264Config, H264Stats, MAX_SLICES, check_size};
+use super::config::{FrameOrder, H264Config, H264Stats, MAX_QP, MAX_SLICES, check_size};
 use super::displacement::displacements;
 use super::header::{Deblocking, Marking, Reference, SliceHeader};
 use super::nal::{Framing, append, append_unit, avcc, header};
@@ -24,7 +24,7 @@ use crate::kernel::{Level, vectorise_large};
 
 /// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
 const INTRA_ROUNDING_64THS: u32 = 23;
-const INTER_ROUNDING_64THS: u32 = 13;
+const INTER_ROUNDING_64THS: u32 = 15;
 /// chroma_qp_index_offset.
 const CHROMA_QP_OFFSET: i8 = 0;
 /// How much finer keyframes are quantised: everything after is predicted from them.
@@ -36,6 +36,10 @@ const RECOVERY_POINT: u8 = 6;
 const SUPPLEMENT: u8 = 6;
 /// What a frame with a cap aims to stay under it by: one part in so many.
 const CAP_MARGIN: usize = 16;
+/// How far a P frame may be from what it aims for, one part in so many, before it is coded again by what was learned.
+const TARGET_TOLERANCE: usize = 10;
+/// Times a frame is coded again to come nearer.
+const TARGET_RETRIES: u32 = 2;
 /// Times a frame is coded again before it is given up to the least there is.
 const MAX_RETRIES: u32 = 3;
 
@@ -172,6 +176,10 @@ impl H264Encoder {
             let bytes = self.bytes(is_keyframe);
             self.coders.iter_mut().for_each(|coder| coder.learn(is_keyframe));
             let Some(max_bytes) = order.max_bytes.filter(|&max_bytes| bytes > max_bytes) else {
+                if !is_keyframe && retries < TARGET_RETRIES && is_astray(bytes, target, &stats, order.qp) {
+                    retries += 1;
+                    continue;
+                }
                 return Ok((H264Stats { bytes, retries, ..stats }, choice));
             };
             if retries > MAX_RETRIES {
@@ -398,6 +406,15 @@ impl H264Encoder {
             stream.frame_num = (stream.frame_num + 1) % (1 << LOG2_MAX_FRAME_NUM);
         }
     }
+}
+
+/// Whether a frame missed its target by more than it may, and another quantiser could help it.
+fn is_astray(bytes: usize, target: Option<usize>, stats: &H264Stats, least_qp: u8) -> bool {
+    let Some(target) = target else { return false };
+    let is_off = bytes.abs_diff(target) > target / TARGET_TOLERANCE;
+    let can_move =
+        if bytes > target { stats.qp < f32::from(MAX_QP) - 0.5 } else { stats.qp > f32::from(least_qp) + 0.5 };
+    is_off && can_move
 }
 
 /// How a frame is to be coded.

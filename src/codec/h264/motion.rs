@@ -8,6 +8,7 @@ use super::mv::Mv;
 use super::picture::{BORDER, Picture};
 use super::source::Size;
 use crate::kernel::h264::interpolate::{HALF_STRIDE, HalfSamples, chroma_block, luma_block};
+use crate::kernel::h264::rows::rows;
 use crate::kernel::h264::sad::sad_quadrants;
 use crate::kernel::h264::satd::{satd_8x8, satd_16x16};
 use crate::kernel::h264::{Chroma, Luma};
@@ -131,6 +132,10 @@ pub(super) struct Search<'a> {
     pub(super) steps: usize,
     /// Half samples tried around the best whole one, and quarter samples around the best of these: 4 or 8.
     pub(super) fractions: [usize; 2],
+    /// Whether parts are looked for, beside the whole.
+    pub(super) has_parts: bool,
+    /// What a whole sample's vector may cost, in bits' worth, for fractions not to be tried.
+    pub(super) enough_bits: u32,
 }
 
 impl Search<'_> {
@@ -141,6 +146,14 @@ impl Search<'_> {
         let at = plane.at(self.window.x + x as isize, self.window.y + y as isize);
         let bits = self.lambda * mv_bits(Mv::new(4 * x, 4 * y), self.prediction);
         let q = sad_quadrants(simd, source, &plane.samples[at..], plane.stride);
+        if !self.has_parts {
+            let cost = q[0] + q[1] + q[2] + q[3] + bits;
+            let is_best = cost < parts.cost[0];
+            if is_best {
+                (parts.cost[0], parts.at[0]) = (cost, [x, y]);
+            }
+            return is_best;
+        }
         let (upper, lower, left, right) = (q[0] + q[1], q[2] + q[3], q[0] + q[2], q[1] + q[3]);
         let costs = [upper + lower, upper, lower, left, right, q[0], q[1], q[2], q[3]];
         let is_best = costs[0] + bits < parts.cost[0];
@@ -201,13 +214,19 @@ impl Search<'_> {
     ) -> Match {
         let plane = &self.reference.luma;
         let at = plane.at(self.window.x + x as isize, self.window.y + y as isize);
-        half.compute(simd, &plane.samples, plane.stride, at);
         let center = Mv::new(4 * x, 4 * y);
         let mut best = Match {
             mv: center,
             cost: satd_16x16(simd, &here.luma, &plane.samples[at..], plane.stride)
                 + self.lambda * mv_bits(center, self.prediction),
         };
+        if best.cost < self.enough_bits * self.lambda {
+            for (out, row) in out.iter_mut().zip(rows::<16, 16>(&plane.samples[at..], plane.stride)) {
+                *out = *row;
+            }
+            return best;
+        }
+        half.compute(simd, &plane.samples, plane.stride, at);
         let mut offset = [0, 0];
         let near = [i32::from(self.prediction.x) - 4 * x, i32::from(self.prediction.y) - 4 * y];
         if near != offset && near[0].abs() < 4 && near[1].abs() < 4 {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::source::Size;
+use super::source::{Size, touch};
 
 /// Samples of border on every side of luma; of chroma as many bytes at the sides, and half as many rows.
 pub(super) const BORDER: usize = 32;
@@ -40,6 +40,12 @@ impl Plane {
     /// The samples from the first on, borders between rows included.
     pub(super) fn visible(&self) -> &[u8] {
         self.samples.get(self.row_start(0)..).unwrap_or_default()
+    }
+
+    /// Brings rows into the caches.
+    fn touch(&self, rows: Range<usize>) {
+        let range = (rows.start + self.border_rows) * self.stride..(rows.end + self.border_rows) * self.stride;
+        touch(self.samples.get(range).unwrap_or_default());
     }
 
     /// Fills the border with copies of the outermost samples; `unit` bytes are a sample.
@@ -93,6 +99,12 @@ impl Picture {
 
     pub(super) fn is_of(&self, size: Size) -> bool {
         self.size == size
+    }
+
+    /// Brings a row of macroblocks into the caches; the one after the last is border.
+    pub(super) fn touch(&self, y: usize) {
+        self.luma.touch(16 * y..16 * (y + 1));
+        self.chroma.touch(8 * y..8 * (y + 1));
     }
 
     /// Makes the picture fit to be predicted from, once all its slices are there.

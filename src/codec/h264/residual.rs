@@ -19,7 +19,7 @@ use crate::kernel::h264::{Chroma, Luma, Planes, array};
 /// Scores (see `lone_ones`) under which a quadrant, a macroblock's luma and its chroma AC aren't worth their bits.
 const QUADRANT_SCORE: u8 = 2;
 const LUMA_SCORE: u8 = 4;
-const CHROMA_SCORE: u8 = 7;
+const CHROMA_SCORE: u8 = 9;
 
 /// Raster position of the 4x4 block that is k-th in zigzag order.
 const ZIGZAG: [u8; 16] = [0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15];
@@ -87,7 +87,8 @@ fn weight<S: Simd, const N: usize>(_simd: S, planes: &[[i16; N]; 16], nonzero_co
 /// What being there costs a level of each transform.
 const NONZERO_COST: [i16; 2] = [8, 11];
 
-/// Transforms and quantises a residual; with 8x8 transforms too where `quantiser8` is given, if these take fewer bits.
+/// Transforms and quantises a residual; with 8x8 transforms too where `quantiser8` is given, and with these alone where they leave
+/// so little that 4x4 ones can hardly do better: no more than `sparse` quarters of a bit, by [`weight`].
 #[simd]
 pub(super) fn luma_levels<S: Simd>(
     simd: S,
@@ -95,26 +96,28 @@ pub(super) fn luma_levels<S: Simd>(
     prediction: &Luma,
     quantiser: &Quantiser,
     quantiser8: Option<&Quantiser8>,
+    sparse: u32,
 ) -> Coded {
+    let mut eight: Planes8 = [[0; 16]; 16];
+    let mut cost8 = u32::MAX;
+    if let Some(quantiser8) = quantiser8 {
+        residual_luma8(simd, source, prediction, &mut eight);
+        forward8(simd, &mut eight);
+        if quantise8(simd, &mut eight, quantiser8) == 0 {
+            return Coded::Nothing;
+        }
+        cost8 = weight(simd, &eight, NONZERO_COST[1]);
+        if cost8 <= sparse {
+            return Coded::Eight(eight);
+        }
+    }
     let mut four = [[0; 16]; 16];
     residual_luma(simd, source, prediction, &mut four);
     forward(simd, &mut four);
-    let mask4 = quantise(simd, &mut four, quantiser);
-    let Some(quantiser8) = quantiser8 else {
-        return if mask4 == 0 { Coded::Nothing } else { Coded::Four(four) };
-    };
-    if mask4 == 0 {
+    if quantise(simd, &mut four, quantiser) == 0 {
         return Coded::Nothing;
     }
-    let mut eight: Planes8 = [[0; 16]; 16];
-    residual_luma8(simd, source, prediction, &mut eight);
-    forward8(simd, &mut eight);
-    quantise8(simd, &mut eight, quantiser8);
-    if weight(simd, &eight, NONZERO_COST[1]) < weight(simd, &four, NONZERO_COST[0]) {
-        Coded::Eight(eight)
-    } else {
-        Coded::Four(four)
-    }
+    if cost8 < weight(simd, &four, NONZERO_COST[0]) { Coded::Eight(eight) } else { Coded::Four(four) }
 }
 
 /// Drops what isn't worth its bits of 4x4 blocks and reconstructs. Returns the mask of coded blocks.
@@ -241,6 +244,30 @@ pub(super) fn luma16<S: Simd>(
     mask
 }
 
+/// Whether differences are so small that no coefficient of theirs can be coded, whatever their signs.
+#[inline(always)]
+fn is_chroma_zero<S: Simd>(_simd: S, source: &Chroma, prediction: &Chroma, quantiser: &Quantiser) -> bool {
+    let (mut most, mut total) = (0, 0);
+    for half in 0..2 {
+        // Blocks of both colours, side by side.
+        let mut sums = [0_u16; 16];
+        for y in 4 * half..4 * half + 4 {
+            for x in 0..16 {
+                sums[x] += u16::from(source[y][x].abs_diff(prediction[y][x]));
+            }
+        }
+        for block in sums.as_chunks::<8>().0 {
+            let mut sum = 0;
+            for part in block {
+                sum += part;
+            }
+            most = sum.max(most);
+            total += sum;
+        }
+    }
+    most <= quantiser.sad_limit && total <= quantiser.dc_sad_limit
+}
+
 /// Codes chroma. Returns its part of the coded block pattern: 0 nothing, 1 DC, 2 AC too.
 #[simd]
 pub(super) fn chroma<S: Simd>(
@@ -251,6 +278,11 @@ pub(super) fn chroma<S: Simd>(
     levels: &mut Levels,
     out: &mut Chroma,
 ) -> u8 {
+    if is_chroma_zero(simd, source, prediction, quantiser) {
+        levels.chroma_mask = [0; 2];
+        *out = *prediction;
+        return 0;
+    }
     let mut planes = [[0; 8]; 16];
     residual_chroma(simd, source, prediction, &mut planes);
     forward(simd, &mut planes);

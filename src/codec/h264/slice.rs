@@ -25,7 +25,7 @@ use super::tools::Tools;
 use crate::kernel::Vectorise;
 use crate::kernel::h264::copy::{load_chroma, load_luma, store_chroma, store_luma};
 use crate::kernel::h264::interpolate::HalfSamples;
-use crate::kernel::h264::quantiser::Quantisers;
+use crate::kernel::h264::quantiser::{QuantiserPair, Quantisers};
 use crate::kernel::h264::{Luma, array};
 
 /// What a frame's slices share.
@@ -53,6 +53,16 @@ pub(super) struct FramePlan<'a> {
     pub(super) displacements: [Mv; DISPLACEMENTS],
     /// Code the least there is: P_Skip, or flat macroblocks.
     pub(super) is_least: bool,
+}
+
+impl FramePlan<'_> {
+    /// The quantisers of intra macroblocks: in P slices with the dead zone of the others, unless they are to make the picture
+    /// anew, as the frames after predict from them no more than from those.
+    #[inline(always)]
+    pub(super) fn intra_quantisers(&self, qp: u8) -> &QuantiserPair {
+        let is_alone = self.reference.is_some() && self.refresh.is_none();
+        if is_alone { self.quantisers.inter(qp) } else { self.quantisers.intra(qp) }
+    }
 }
 
 /// A frame's share of making the picture anew, column by column from the left.
@@ -238,23 +248,22 @@ impl SliceJob<'_> {
     fn row<S: Simd>(&mut self, simd: S, y: usize) {
         let Size { columns, .. } = self.plan.source.size;
         let source_row = self.coder.rows.start + y;
+        self.plan.source.touch(source_row);
+        if let Some(reference) = self.plan.reference {
+            reference.touch(source_row + 1);
+        }
         let mut left = Left::default();
+        let mut here = Here::row(y, columns);
         for x in 0..columns {
             if self.is_settled(x, y) && self.skip_settled(simd, x, y, &mut left) {
                 continue;
             }
-            let luma = self.plan.source.luma(x, source_row);
-            let qp = self.macroblock_qp(simd, &luma);
-            let here = Here {
-                x,
-                y,
-                columns,
-                luma,
-                chroma: self.plan.source.chroma(x, source_row),
-                qp,
-                lambda: u32::from(LAMBDA[usize::from(qp)]),
-                around: self.around(x, y, &left),
-            };
+            here.x = x;
+            here.luma = self.plan.source.luma(simd, x, source_row);
+            here.chroma = self.plan.source.chroma(simd, x, source_row);
+            here.qp = self.macroblock_qp(simd, &here.luma);
+            here.lambda = u32::from(LAMBDA[usize::from(here.qp)]);
+            self.around(x, y, &left, &mut here.around);
             left.corner = here.around.above[15];
             left.chroma_corner = [here.around.chroma_above[14], here.around.chroma_above[15]];
             let made = self.macroblock(simd, &here);
@@ -329,20 +338,17 @@ impl SliceJob<'_> {
 
     /// The samples and modes around a macroblock.
     #[inline(always)]
-    fn around(&self, x: usize, y: usize, left: &Left) -> Around {
+    fn around(&self, x: usize, y: usize, left: &Left, around: &mut Around) {
         let luma = &self.coder.above_luma[16 * x..16 * x + 24];
-        let chroma = &self.coder.above_chroma[16 * x..16 * x + 16];
-        Around {
-            corner: left.corner,
-            chroma_corner: left.chroma_corner,
-            above: luma.first_chunk().copied().unwrap_or_default(),
-            above_right: luma[16..].first_chunk().copied().unwrap_or_default(),
-            chroma_above: chroma.first_chunk().copied().unwrap_or_default(),
-            left: left.luma,
-            chroma_left: left.chroma,
-            modes_above: if y > 0 { self.coder.above_modes[x] } else { [NO_MODE; 4] },
-            modes_left: if x > 0 { left.modes } else { [NO_MODE; 4] },
-        }
+        around.corner = left.corner;
+        around.chroma_corner = left.chroma_corner;
+        around.above.copy_from_slice(&luma[..16]);
+        around.above_right.copy_from_slice(&luma[16..]);
+        around.chroma_above.copy_from_slice(&self.coder.above_chroma[16 * x..16 * x + 16]);
+        around.left = left.luma;
+        around.chroma_left = left.chroma;
+        around.modes_above = if y > 0 { self.coder.above_modes[x] } else { [NO_MODE; 4] };
+        around.modes_left = if x > 0 { left.modes } else { [NO_MODE; 4] };
     }
 
     /// Puts what was made where later macroblocks and deblocking find it.

@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
+use fearless_simd::Simd;
+
 use crate::error::Result;
 use crate::frame::{ColorSpace, Frame};
 use crate::kernel::Level;
+use crate::kernel::diff::mark_changed;
+use crate::kernel::h264::copy::{load_chroma, load_luma};
 use crate::kernel::h264::source::SourceRows;
 use crate::kernel::h264::{Chroma, Luma};
 
@@ -35,6 +39,8 @@ pub(super) struct Source {
     pub(super) size: Size,
     /// The frame before, as it was.
     previous: [Vec<u8>; 2],
+    /// For each macroblock, row by row, whether it isn't what it was in the frame before.
+    changed: Vec<u8>,
     rows: SourceRows,
 }
 
@@ -53,15 +59,46 @@ impl Source {
         let luma_bytes = 256 * self.size.columns * self.size.rows;
         self.luma.resize(luma_bytes, 0);
         self.chroma.resize(luma_bytes / 2, 0);
-        self.rows.load(level, frame, 16 * self.size.columns, &mut self.luma, &mut self.chroma)
+        let color = self.rows.load(level, frame, 16 * self.size.columns, &mut self.luma, &mut self.chroma)?;
+        self.compare(level);
+        Ok(color)
+    }
+
+    /// Finds out which macroblocks aren't what they were. Rows of samples are compared in their order in memory, and no further
+    /// than it takes to know that all of their macroblocks have changed: films are read once here, and screens twice.
+    fn compare(&mut self, level: Level) {
+        let Size { columns, rows } = self.size;
+        self.changed.clear();
+        if self.previous[0].len() != self.luma.len() {
+            return self.changed.resize(columns * rows, 1);
+        }
+        self.changed.resize(columns * rows, 0);
+        let stride = 16 * columns;
+        for (plane, previous, height) in [(&self.luma, &self.previous[0], 16), (&self.chroma, &self.previous[1], 8)] {
+            let bands = plane.chunks_exact(height * stride).zip(previous.chunks_exact(height * stride));
+            for ((band, previous), changed) in bands.zip(self.changed.chunks_exact_mut(columns)) {
+                for (row, previous) in band.chunks_exact(stride).zip(previous.chunks_exact(stride)) {
+                    if changed.iter().all(|&changed| changed != 0) {
+                        break;
+                    }
+                    mark_changed(level, row, previous, 16, changed);
+                }
+            }
+        }
     }
 
     /// Whether a macroblock is what it was in the frame before.
     #[inline(always)]
     pub(super) fn is_unchanged(&self, x: usize, y: usize) -> bool {
+        self.changed.get(y * self.size.columns + x) == Some(&0)
+    }
+
+    /// Brings a row of macroblocks into the caches, which are faster at filling themselves in the order of memory than block by
+    /// block.
+    pub(super) fn touch(&self, y: usize) {
         let stride = 16 * self.size.columns;
-        is_same::<16>(&self.luma, &self.previous[0], stride, 16 * y, x)
-            && is_same::<8>(&self.chroma, &self.previous[1], stride, 8 * y, x)
+        touch(self.luma.get(16 * y * stride..16 * (y + 1) * stride).unwrap_or_default());
+        touch(self.chroma.get(8 * y * stride..8 * (y + 1) * stride).unwrap_or_default());
     }
 
     /// Luma of this frame and of the one before.
@@ -71,35 +108,24 @@ impl Source {
 
     /// Luma of a macroblock.
     #[inline(always)]
-    pub(super) fn luma(&self, x: usize, y: usize) -> Luma {
-        block(&self.luma, 16 * self.size.columns, 16 * y, x)
+    pub(super) fn luma<S: Simd>(&self, simd: S, x: usize, y: usize) -> Luma {
+        let stride = 16 * self.size.columns;
+        load_luma(simd, &self.luma, 16 * (y * stride + x), stride)
     }
 
     /// Chroma of a macroblock.
     #[inline(always)]
-    pub(super) fn chroma(&self, x: usize, y: usize) -> Chroma {
-        block(&self.chroma, 16 * self.size.columns, 8 * y, x)
+    pub(super) fn chroma<S: Simd>(&self, simd: S, x: usize, y: usize) -> Chroma {
+        let stride = 16 * self.size.columns;
+        load_chroma(simd, &self.chroma, 8 * y * stride + 16 * x, stride)
     }
 }
 
-/// Whether sixteen bytes of `N` rows are the same in both planes; a plane that isn't there has nothing the same.
-#[inline(always)]
-fn is_same<const N: usize>(a: &[u8], b: &[u8], stride: usize, first_row: usize, column: usize) -> bool {
-    let start = first_row * stride + 16 * column;
-    let end = start + (N - 1) * stride + 16;
-    let (Some(a), Some(b)) = (a.get(start..end), b.get(start..end)) else { return false };
-    let row = |plane: &[u8], y: usize| plane[y * stride..].first_chunk::<16>().map(|row| u128::from_le_bytes(*row));
-    (0..N).all(|y| row(a, y) == row(b, y))
-}
+/// Bytes of a cache line, or of several.
+const LINE: usize = 64;
 
-/// Sixteen bytes of `N` rows.
-#[inline(always)]
-fn block<const N: usize>(plane: &[u8], stride: usize, first_row: usize, column: usize) -> [[u8; 16]; N] {
-    let start = first_row * stride + 16 * column;
-    let rows = &plane[start..start + (N - 1) * stride + 16];
-    let mut block = [[0; 16]; N];
-    for (y, out) in block.iter_mut().enumerate() {
-        *out = rows[y * stride..].first_chunk().copied().unwrap_or_default();
-    }
-    block
+/// Reads a byte of every cache line.
+pub(super) fn touch(bytes: &[u8]) {
+    let sum = bytes.iter().step_by(LINE).fold(0_u8, |sum, byte| sum ^ byte);
+    std::hint::black_box(sum);
 }

@@ -65,6 +65,8 @@ pub(super) struct Tools {
     pub(super) fractions: [usize; 2],
     /// Skip only what would be coded as nothing, not what isn't worth its bits.
     pub(super) strict_skip: bool,
+    /// What a whole sample's vector may cost, in bits' worth, for fractions not to be tried.
+    pub(super) enough_bits: u32,
 }
 
 impl Tools {
@@ -77,13 +79,19 @@ impl Tools {
             search_steps: 16,
             fractions: [8, 8],
             strict_skip: false,
+            enough_bits: 60,
         };
         match preset {
-            Preset::Fast => {
-                Self { small_intra_in_p: false, partitions: false, search_steps: 8, fractions: [4, 4], ..balanced }
-            }
+            Preset::Fast => Self {
+                small_intra_in_p: false,
+                partitions: false,
+                search_steps: 8,
+                fractions: [4, 4],
+                enough_bits: 120,
+                ..balanced
+            },
             Preset::Balanced => balanced,
-            Preset::Best => Self { search_steps: 32, strict_skip: true, ..balanced },
+            Preset::Best => Self { search_steps: 32, strict_skip: true, enough_bits: 0, ..balanced },
         }
     }
 }

@@ -123,6 +123,13 @@ pub(crate) fn luma_block<S: Simd, const W: usize, const H: usize>(
     out: &mut [u8],
     out_stride: usize,
 ) {
+    if (x_quarter | y_quarter) & 3 == 0 {
+        let samples = &plane[moved(at, stride, x_quarter >> 2, y_quarter >> 2)..];
+        for (y, row) in rows::<W, H>(samples, stride).into_iter().enumerate() {
+            out[y * out_stride..][..W].copy_from_slice(row);
+        }
+        return;
+    }
     let [first, second] = halves(x_quarter, y_quarter);
     let half = |[x, y]: [i32; 2]| {
         let origin = moved(at, stride, x >> 2, y >> 2);
@@ -157,6 +164,12 @@ pub(crate) fn chroma_block<S: Simd, const W: usize, const H: usize>(
     let samples = &plane[moved(at, stride, 2 * (x_quarter >> 3), y_quarter >> 3)..];
     let (x_part, y_part) = ((x_quarter & 7) as u16, (y_quarter & 7) as u16);
     let out = &mut out[..(H - 1) * out_stride + 2 * W];
+    if x_part == 0 && y_part == 0 {
+        for y in 0..H {
+            out[y * out_stride..][..2 * W].copy_from_slice(&samples[y * stride..][..2 * W]);
+        }
+        return;
+    }
     for y in 0..H {
         let (above, below) = (&samples[y * stride..][..2 * W + 2], &samples[(y + 1) * stride..][..2 * W + 2]);
         for x in 0..2 * W {

@@ -144,6 +144,16 @@ impl<const N: usize> Transformed<N> {
         Self { planes, inner }
     }
 
+    /// What no such prediction comes under.
+    #[inline(always)]
+    fn least(&self) -> u32 {
+        let mut sums = self.inner;
+        for sum in &mut sums {
+            *sum = (*sum + 1) >> 1;
+        }
+        total(&sums)
+    }
+
     /// Against a prediction whose coefficients are `row`, the first row's, and `column`, the first column's.
     #[inline(always)]
     fn distance(&self, row: &[[i16; N]; 4], column: &[[i16; N]; 4]) -> u32 {
@@ -208,19 +218,24 @@ fn total<const N: usize>(sums: &[u16; N]) -> u32 {
     total
 }
 
-/// The Intra_16x16 mode with the least SATD over 4x4 blocks plus `mode_cost`, its cost and prediction.
+/// The Intra_16x16 mode with the least SATD over 4x4 blocks plus `mode_cost`, its cost and prediction. Gives up, with a cost of
+/// `u32::MAX`, once it is plain that no flat, horizontal or vertical prediction comes under `limit`.
 #[inline(always)]
 pub(crate) fn search_16x16<S: Simd>(
     simd: S,
     source: &Luma,
     neighbours: &Neighbours16,
     mode_cost: &[u16; 4],
+    limit: u32,
 ) -> (u8, u32, Luma) {
     // Closures would be compiled apart, without what the level has.
     let mut distances = [None; 4];
     let mut planes = [[0; 16]; 16];
     residual_luma(simd, source, &[[0; 16]; 16], &mut planes);
     let transformed = Transformed::new(planes);
+    if transformed.least() >= limit {
+        return (2, u32::MAX, [[0; 16]; 16]);
+    }
     let (mut row, mut column) = ([[0; 16]; 4], [[0; 16]; 4]);
     row[0] = [16 * i16::from(intra16(simd, 2, neighbours)[0][0]); 16];
     distances[2] = Some(transformed.distance(&row, &column));
@@ -417,7 +432,7 @@ mod tests {
                     })
                     .min()
                     .unwrap();
-                let is = dispatch!(level, simd => search_16x16(simd, &source, &neighbours, &mode_cost));
+                let is = dispatch!(level, simd => search_16x16(simd, &source, &neighbours, &mode_cost, u32::MAX));
                 assert_eq!(is, (best.1, best.0, best.2));
                 let best = (0..4_u8)
                     .filter(|&mode| usable_c[usize::from(mode)])

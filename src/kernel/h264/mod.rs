@@ -23,8 +23,10 @@ mod noise;
 pub(crate) mod quantise;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod quantise_avx2;
+#[cfg(test)]
+mod quantise_tests;
 pub(crate) mod quantiser;
-mod rows;
+pub(crate) mod rows;
 pub(crate) mod sad;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod sad_avx2;

@@ -61,6 +61,15 @@ pub(crate) struct Quantiser {
     /// LevelScale4x4 of position 0, and qP / 6.
     pub(super) dc_scale: i32,
     pub(super) octave: u32,
+    /// The most that differences of a 4x4 block may add up to, signs aside, for all its levels to be zero whatever they are;
+    /// and those of a colour, for its second transform's.
+    pub(crate) sad_limit: u16,
+    pub(crate) dc_sad_limit: u16,
+}
+
+/// The most that a difference of one weighs in the coefficient of a position.
+const fn gain(position: usize) -> u16 {
+    [1, 4, 2][class_4x4(position)]
 }
 
 impl Quantiser {
@@ -77,15 +86,21 @@ impl Quantiser {
             (((numerator << 18) + divisor / 2) / divisor) as u16
         });
         let bias = factor.map(|factor| bias(factor, offset_64ths));
+        let limit: [u16; 16] = std::array::from_fn(|p| limit(factor[p], bias[p]));
         let scale = STEPS_4X4[qp % 6][0];
+        let dc_factor = ((1 << 17) + scale as u32 / 2) / scale as u32;
+        let (dc_offset, dc_shift) = (offset_64ths << (10 + octave), 16 + octave);
+        let sad_limits: [u16; 16] = std::array::from_fn(|p| limit[p] / gain(p));
         Self {
             factor,
             bias,
-            limit: std::array::from_fn(|p| limit(factor[p], bias[p])),
+            limit,
             step,
-            dc_factor: ((1 << 17) + scale as u32 / 2) / scale as u32,
-            dc_offset: offset_64ths << (10 + octave),
-            dc_shift: 16 + octave,
+            sad_limit: sad_limits.into_iter().fold(u16::MAX, u16::min),
+            dc_sad_limit: (((1 << dc_shift) - 1 - dc_offset) / dc_factor).min(u32::from(u16::MAX)) as u16,
+            dc_factor,
+            dc_offset,
+            dc_shift,
             dc_scale: 16 * scale,
             octave,
         }

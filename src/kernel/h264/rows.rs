@@ -11,7 +11,7 @@ const ROWS_LIMIT: usize = 24;
 /// # Panics
 /// If the samples end before the last row, or the stride is no plane's.
 #[inline(always)]
-pub(super) fn rows<const W: usize, const N: usize>(samples: &[u8], stride: usize) -> [&[u8; W]; N] {
+pub(crate) fn rows<const W: usize, const N: usize>(samples: &[u8], stride: usize) -> [&[u8; W]; N] {
     const { assert!(N <= ROWS_LIMIT) };
     assert!(stride < STRIDE_LIMIT, "a stride of {stride}");
     let samples = &samples[..(N - 1) * stride + W];
