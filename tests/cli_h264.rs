@@ -129,6 +129,10 @@ fn streams_are_h264_where_nothing_else_is_said() {
     }
     let told = run(&["stream", CLIP, "--server", &server.grpc, "--frames", "3", "--json"]).json_lines();
     assert!(told.iter().all(|line| line["codec"] == "h264" && line["qp"].as_f64().is_some()), "{told:?}");
+    let measured = run(&["stream", CLIP, "--server", &server.grpc, "--fps", "25", "--frames", "20", "--json"]);
+    let reasons: Vec<_> =
+        measured.json_lines().iter().filter_map(|line| Some(line["reason"].as_str()?.to_owned())).collect();
+    assert!(reasons.iter().any(|reason| reason.starts_with("link measured")), "{reasons:?}");
     assert_eq!(inspect(&out)["frames"], 20);
     if have("ffmpeg") {
         assert_eq!(decoded(&out).len(), 20 * 640 * 360 * 3 / 2);

@@ -93,7 +93,7 @@ fn config(down: Trace, seconds: f64) -> SimulationConfig {
 }
 
 fn run(config: SimulationConfig, watched: &mut Watched) -> Report {
-    let model = ModelConfig { min_frame_bytes: LEAST_BYTES, ..ModelConfig::default() };
+    let model = ModelConfig { min_frame_bytes: LEAST_BYTES, max_frame_bytes: 250_000, ..ModelConfig::default() };
     simulate(config, watched, &mut ModelSource::new(model, 1).unwrap()).unwrap()
 }
 

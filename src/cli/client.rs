@@ -131,8 +131,8 @@ pub(crate) struct Stream {
     window: usize,
     /// Unanswered frames, oldest first, and when they were sent.
     in_flight: VecDeque<(u64, Instant)>,
-    /// Whether a network was declared.
-    is_declared: bool,
+    /// Whether acknowledgements tell times, as was said when the stream was opened.
+    tells_times: bool,
     start: Instant,
 }
 
@@ -140,7 +140,7 @@ impl Stream {
     /// Opens a stream and waits until the server agrees.
     pub(crate) async fn open(line: Line, open: Open) -> Result<Self> {
         let (requests, receiver) = mpsc::channel(*limits::WINDOW_FRAMES.end() as usize + 8);
-        let is_declared = open.network.is_some();
+        let tells_times = open.receipts;
         let first = CompressStreamRequest { message: Some(Request::Open(open)) };
         requests.send(first).await.map_err(|_| ended())?;
         let call = caller(line).compress_stream(ReceiverStream::new(receiver)).await;
@@ -151,7 +151,7 @@ impl Stream {
                 responses,
                 window: opened.window.max(1) as usize,
                 in_flight: VecDeque::new(),
-                is_declared,
+                tells_times,
                 start: Instant::now(),
             }),
             Some(Response::Error(error)) => Err(Failure::data(format!("server: {}", error.message))),
@@ -177,7 +177,6 @@ impl Stream {
 
     /// Tells the network's conditions.
     pub(crate) async fn declare(&mut self, network: NetworkConditions) -> Result<()> {
-        self.is_declared = true;
         self.request(Request::Network(network)).await
     }
 
@@ -190,8 +189,7 @@ impl Stream {
             match response.message {
                 Some(Response::Packet(packet)) => {
                     let latency = self.answered(packet.frame_number).unwrap_or_default();
-                    // A declared link isn't the one that packets come by: its own times would gainsay it.
-                    let received_us = if self.is_declared { 0 } else { self.start.elapsed().as_micros() as u64 };
+                    let received_us = if self.tells_times { self.start.elapsed().as_micros() as u64 } else { 0 };
                     let ack = Request::Ack(Ack { frame_number: packet.frame_number, received_us, ..Ack::default() });
                     // A full queue means that newer news are on their way; waiting here could hold both sides up.
                     if let Some(requests) = &self.requests {

@@ -24,7 +24,8 @@ use super::{parse, runtime};
 /// Send frames through a running service and take its packets.
 ///
 /// Without a declared network, frames go as fast as they are answered. With one, or with --fps or --realtime, they go at their
-/// frame rate: a link only means something in time. A frame whose time comes while the window is full is left out.
+/// frame rate: a link only means something in time. A frame whose time comes while the window is full is left out. At a frame
+/// rate and without a declared network, the network is measured, and frames follow it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
@@ -147,6 +148,8 @@ impl Args {
             network: self.network(),
             measure_quality: !self.no_measure,
             window: self.window,
+            // The link that packets come by would gainsay one that is declared; and without a pace nothing is late.
+            receipts: (self.fps.is_some() || self.realtime) && self.bandwidth_kbps.is_none(),
             h264: self.deadline_ms.map(|deadline_ms| H264Settings { deadline_ms, ..H264Settings::default() }),
             ..Open::default()
         })
