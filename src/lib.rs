@@ -82,7 +82,7 @@ pub mod resize;
 #[cfg(feature = "server")]
 pub mod service;
 pub mod session;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", all(test, feature = "images")))]
 pub mod testing;
 
 pub use codec::Codec;

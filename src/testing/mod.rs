@@ -2,7 +2,7 @@
 //!
 //! The targets under `fuzz/` are a few lines each and call a body from here, so that a change of the library that breaks one
 //! is found when the library is compiled. A body takes a fuzzer's bytes, and panics where the library broke a promise. A
-//! test replays every body on fixed seeds, so that plain `cargo test --features testing` runs them too.
+//! test replays every body on fixed seeds, so that plain `cargo test` runs them too.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "a panic is how a fuzz body tells what it found")]
 
