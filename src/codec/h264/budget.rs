@@ -4,6 +4,8 @@
 //! whatever it was quantised with, and the rows of the frame before tell what to expect of those to come. Integers only: the
 //! same bytes on every machine.
 
+use std::ops::Range;
+
 use super::config::MAX_QP;
 
 /// 2^(qp / 6) in 64ths.
@@ -29,7 +31,7 @@ pub(super) fn qp_for(content: u64, bits: u64, least: u8) -> u8 {
     (least.min(MAX_QP)..MAX_QP).find(|&qp| content / SCALE[usize::from(qp)] <= bits).unwrap_or(MAX_QP)
 }
 
-/// What each row of a slice holds, as the frame before had it.
+/// What each row of a picture or slice holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     rows: Vec<u64>,
@@ -42,9 +44,17 @@ impl Content {
         self.rows.resize(rows, UNKNOWN_CONTENT * columns as u64);
     }
 
-    /// Takes over what `other` knows, in the memory there is.
-    pub(super) fn copy_from(&mut self, other: &Self) {
-        self.rows.clone_from(&other.rows);
+    /// Takes over what `other` knows of some rows, in the memory there is.
+    pub(super) fn copy_rows(&mut self, other: &Self, rows: Range<usize>) {
+        self.rows.clear();
+        self.rows.extend_from_slice(other.rows.get(rows).unwrap_or_default());
+    }
+
+    /// What `other` holds is what the rows from `start` on do.
+    pub(super) fn replace(&mut self, start: usize, other: &Self) {
+        for (row, other) in self.rows.iter_mut().skip(start).zip(&other.rows) {
+            *row = *other;
+        }
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -85,7 +95,7 @@ impl Steering {
         self.qp
     }
 
-    /// Row `y` took `bits`, and `content` is what was expected of it: moves the quantiser for the next.
+    /// Row `y` took `bits`, and `content` has what was expected of it: moves the quantiser for the next.
     pub(super) fn end_row(&mut self, content: &Content, y: usize, bits: u64) {
         let expected = content.rows.get(y).copied().unwrap_or_default();
         self.ahead = self.ahead.saturating_sub(expected);

@@ -22,8 +22,8 @@ pub struct H264Config {
     pub profile: Profile,
     /// Speed against size.
     pub preset: Preset,
-    /// Slices of a frame, which threads share: 1..=16, at most one a macroblock row. The bytes depend on their number, not on
-    /// that of the threads.
+    /// Slices of a frame, which threads share: 1..=16, at most one a macroblock row. They begin at rows that divide the work as the
+    /// frame before had it. The bytes depend on their number, not on that of the threads.
     pub slices: usize,
     /// How NAL units are delimited.
     pub framing: Framing,

@@ -150,16 +150,16 @@ impl SliceJob<'_> {
         {
             return made;
         }
-        let (x8, y8) = (2 * here.x as isize, 2 * here.y as isize);
+        let (x8, y8) = (2 * here.x as isize, 2 * (self.coder.rows.start + here.y) as isize);
         let candidates = [
             Mv::ZERO,
             neighbours.a.mv(),
             neighbours.b.mv(),
             neighbours.c.mv(),
-            self.coder.previous.at(x8, y8).mv(),
+            self.plan.past.motion.at(x8, y8).mv(),
             self.plan.displacements[0],
             self.plan.displacements[1],
-            self.coder.previous.at(x8 + 2, y8 + 2).mv(),
+            self.plan.past.motion.at(x8 + 2, y8 + 2).mv(),
         ];
         let median = neighbours.median();
         let mut search = Search {

@@ -5,8 +5,7 @@
 use fearless_simd::Level;
 
 use super::mv::Mv;
-use super::source::Source;
-use crate::kernel::h264::find::{Region, find_block};
+use super::source::SourceBand;
 
 /// Macroblocks looked up in a frame.
 const PROBES: usize = 24;
@@ -17,29 +16,24 @@ const UNCHANGED_SHARE: usize = 4;
 /// Displacements offered.
 pub(super) const DISPLACEMENTS: usize = 2;
 
-/// The displacements that most of the changed macroblocks that were looked up share, most frequent first; zero where there is
-/// none. Nothing but the source is looked at, so slices don't matter.
-pub(super) fn displacements(level: Level, source: &Source, changed: &mut Vec<(u16, u16)>) -> [Mv; DISPLACEMENTS] {
-    let (columns, rows) = (source.size.columns, source.size.rows);
+/// Whether so many unchanged macroblocks of a picture are a screen's.
+pub(super) const fn is_screen(unchanged: usize, total: usize) -> bool {
+    unchanged >= total / UNCHANGED_SHARE
+}
+
+/// The displacements that most of a screen's changed macroblocks that were looked up share, most frequent first; zero where there
+/// is none. The whole frame must be loaded: what moved in one slice is likely to have moved in the others.
+pub(super) fn displacements(
+    level: Level,
+    source: &SourceBand<'_>,
+    changed: &mut Vec<(u16, u16)>,
+) -> [Mv; DISPLACEMENTS] {
     changed.clear();
-    for y in 0..rows {
-        changed.extend((0..columns).filter(|&x| !source.is_unchanged(x, y)).map(|x| (x as u16, y as u16)));
-    }
-    let total = columns * rows;
-    if changed.is_empty() || total - changed.len() < total / UNCHANGED_SHARE {
-        return [Mv::ZERO; DISPLACEMENTS];
-    }
+    changed.extend(source.changed());
     let mut votes = [(Mv::ZERO, 0_u32); PROBES];
     let step = changed.len().div_ceil(PROBES).max(1);
-    let stride = 16 * columns;
-    let [luma, previous] = source.lumas();
     for &(x, y) in changed.iter().step_by(step) {
-        let (x, y) = (16 * usize::from(x), 16 * usize::from(y));
-        let region = Region {
-            x: [x.saturating_sub(REACH[0]), (x + REACH[0]).min(16 * columns - 16)],
-            y: [y.saturating_sub(REACH[1]), (y + REACH[1]).min(16 * rows - 16)],
-        };
-        let Some([found_x, found_y]) = find_block(level, &luma[y * stride + x..], previous, stride, region) else {
+        let Some([[x, y], [found_x, found_y]]) = source.find(level, [usize::from(x), usize::from(y)], REACH) else {
             continue;
         };
         let mv = Mv::new(4 * (found_x as i32 - x as i32), 4 * (found_y as i32 - y as i32));

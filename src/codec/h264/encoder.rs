@@ -4,17 +4,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use super::bits::BitWriter;
 use super::config::{FrameOrder, H264Config, H264Stats, MAX_QP, MAX_SLICES, check_size};
-use super::displacement::displacements;
+use super::displacement::{DISPLACEMENTS, displacements};
 use super::header::{Deblocking, Marking, Reference, SliceHeader};
+use super::mv::Mv;
 use super::nal::{Framing, append, append_unit, avcc, header};
+use super::parallel::each_on;
 use super::params::{LOG2_MAX_FRAME_NUM, Sequence};
+use super::past::Past;
 use super::picture::Picture;
 use super::references::{Choice, LONG_TERM_SLOTS, References};
-use super::slice::{FramePlan, Refresh, SliceCoder, SliceJob, SliceStats, Target};
+use super::slice::{FramePlan, Refresh, SliceCoder, SliceJob, SliceStats};
 use super::source::{Size, Source};
 use super::tools::{Preset, Tools};
 use crate::error::{Error, Result};
@@ -51,6 +53,7 @@ pub struct H264Encoder {
     stream: Option<Stream>,
     source: Source,
     references: References,
+    past: Past,
     quantisers: Quantisers,
     coders: Vec<SliceCoder>,
     /// Sequence and picture parameter sets, framed, and after them the recovery point message of intra refresh.
@@ -61,10 +64,11 @@ pub struct H264Encoder {
     /// The frame whose source is held, once it is coded, and the one before.
     source_of: Option<u64>,
     before: Option<u64>,
-    /// Macroblocks that aren't what they were, while they are looked up.
-    changed: Vec<(u16, u16)>,
     /// Frames coded so far.
     frames: u64,
+    /// Where parts of the screen that is being coded came from, and the macroblocks that are looked up for it.
+    displacements: [Mv; DISPLACEMENTS],
+    changed: Vec<(u16, u16)>,
 }
 
 /// What a decoder was told, and where in its numbering the stream is.
@@ -91,6 +95,7 @@ impl H264Encoder {
             stream: None,
             source: Source::default(),
             references: References::default(),
+            past: Past::default(),
             quantisers: Quantisers::new(INTRA_ROUNDING_64THS, INTER_ROUNDING_64THS),
             coders: Vec::new(),
             parameter_sets: Vec::new(),
@@ -98,8 +103,9 @@ impl H264Encoder {
             refreshed: 0,
             source_of: None,
             before: None,
-            changed: Vec::new(),
             frames: 0,
+            displacements: Default::default(),
+            changed: Vec::new(),
         })
     }
 
@@ -129,7 +135,7 @@ impl H264Encoder {
         order.validate()?;
         check_size(frame.width(), frame.height())?;
         self.before = self.source_of.take();
-        let color = self.source.load(self.level, frame)?;
+        let color = self.source.begin(frame)?;
         let is_new = self
             .stream
             .as_ref()
@@ -138,8 +144,10 @@ impl H264Encoder {
             self.restart(frame.width(), frame.height(), color)?;
         }
         let choice = if order.keyframe { None } else { self.references.choose() };
+        let slices = self.past.slices(self.coders.len());
+        self.coders.iter_mut().zip(slices).for_each(|(coder, rows)| coder.rows = rows);
         let mut picture = self.references.spare();
-        let coded = self.code_within(order, choice, &mut picture, pool);
+        let coded = self.code_within(frame, order, choice, &mut picture, pool);
         let (stats, choice) = match coded {
             Ok(coded) => coded,
             Err(error) => {
@@ -155,26 +163,28 @@ impl H264Encoder {
     /// Codes the slices, again where the picture turns out to be a new scene or over its bytes.
     fn code_within(
         &mut self,
+        frame: &Frame<'_>,
         order: &FrameOrder,
         mut choice: Option<Choice>,
         picture: &mut Arc<Picture>,
         pool: &ThreadPool,
     ) -> Result<(H264Stats, Option<Choice>)> {
         let mut retries = 0;
+        let mut frame = Some(frame);
         let mut target = order.target_bytes;
         if let (Some(bytes), Some(max_bytes)) = (target, order.max_bytes) {
             target = Some(bytes.min(max_bytes - max_bytes / CAP_MARGIN));
         }
         loop {
             let effort = if retries > MAX_RETRIES { Effort::Least } else { Effort::Aim(target) };
-            let stats = self.attempt(choice.as_ref(), order.qp, effort, picture, pool)?;
+            let stats = self.attempt(frame.take(), choice.as_ref(), order.qp, effort, picture, pool)?;
             if self.config.scene_cut && choice.is_some() && stats.intra > SCENE_CUT_SHARE && retries == 0 {
                 choice = None;
                 continue;
             }
             let is_keyframe = choice.is_none();
             let bytes = self.bytes(is_keyframe);
-            self.coders.iter_mut().for_each(|coder| coder.learn(is_keyframe));
+            self.coders.iter().for_each(|coder| self.past.learn(coder, is_keyframe));
             let Some(max_bytes) = order.max_bytes.filter(|&max_bytes| bytes > max_bytes) else {
                 if !is_keyframe && retries < TARGET_RETRIES && is_astray(bytes, target, &stats, order.qp) {
                     retries += 1;
@@ -250,12 +260,8 @@ impl H264Encoder {
         let idr_pic_id = self.stream.as_ref().map_or(0, |stream| stream.idr_pic_id);
         self.stream = Some(Stream { width, height, color, sequence, frame_num: 0, idr_pic_id });
         self.references.reset(size);
-        let slices = self.config.slices.min(size.rows);
-        self.coders.resize_with(slices, SliceCoder::default);
-        for (coder, rows) in self.coders.iter_mut().zip(size.slices(slices)) {
-            coder.rows = rows;
-            coder.forget(size.columns);
-        }
+        self.coders.resize_with(self.config.slices.min(size.rows), SliceCoder::default);
+        self.past.forget(size);
         self.refreshed = 0;
         Ok(())
     }
@@ -271,24 +277,34 @@ impl H264Encoder {
     /// Codes all slices into their own buffers.
     fn attempt(
         &mut self,
+        mut frame: Option<&Frame<'_>>,
         choice: Option<&Choice>,
         qp: u8,
         effort: Effort,
         picture: &mut Arc<Picture>,
         pool: &ThreadPool,
     ) -> Result<H264Stats> {
-        let Some(stream) = &self.stream else { return Err(internal("no stream")) };
         let is_keyframe = choice.is_none();
-        let content = self.coders.iter().map(|coder| coder.content[usize::from(is_keyframe)].total()).sum();
         let follows = choice.is_some_and(|choice| Some(choice.id) == self.before);
-        let displacements =
-            if follows { displacements(self.level, &self.source, &mut self.changed) } else { Default::default() };
+        if frame.is_some() {
+            self.displacements = Default::default();
+        }
+        if follows
+            && self.past.is_screen()
+            && let Some(screen) = frame.take()
+        {
+            self.load_screen(screen, pool);
+        }
+        let Some(stream) = &self.stream else { return Err(internal("no stream")) };
         let plan = FramePlan {
             follows,
             vertical_reach: stream.sequence.level()?.vertical_reach,
             adapts_qp: self.config.adaptive_quantisation,
-            displacements,
-            source: &self.source,
+            level: self.level,
+            size: self.source.size,
+            frame,
+            displacements: self.displacements,
+            past: &self.past,
             reference: choice.map(|choice| &*choice.picture),
             sequence: &stream.sequence,
             header: SliceHeader {
@@ -311,31 +327,36 @@ impl H264Encoder {
             framing: self.config.framing,
             chroma_qp_offset: CHROMA_QP_OFFSET,
             refresh: if is_keyframe { None } else { self.refresh() },
-            target: effort.target().map(|bytes| Target { bits: 8 * bytes as u64, content }),
+            target_bits: effort.target().map(|bytes| 8 * bytes as u64),
             is_least: effort == Effort::Least,
         };
         let picture = Arc::get_mut(picture).ok_or_else(|| internal("the picture is shared"))?;
-        let mut slices: [Range<usize>; MAX_SLICES] = Default::default();
-        for (range, coder) in slices.iter_mut().zip(&self.coders) {
-            *range = coder.rows.clone();
-        }
+        let slices = slice_rows(&self.coders);
+        let count = self.coders.len();
         let mut jobs: [Option<SliceJob<'_>>; MAX_SLICES] = Default::default();
-        let bands = picture.bands(&slices[..self.coders.len()]);
-        for ((job, coder), band) in jobs.iter_mut().zip(&mut self.coders).zip(bands) {
-            *job = Some(SliceJob { coder, plan: &plan, band });
+        let bands = self.source.bands(&slices[..count]).zip(picture.bands(&slices[..count]));
+        for ((job, coder), (source, band)) in jobs.iter_mut().zip(&mut self.coders).zip(bands) {
+            *job = Some(SliceJob { coder, plan: &plan, source, band });
         }
-        let (level, count) = (self.level, plan.source.size.rows.min(self.config.slices));
-        let run = |job: &mut Option<SliceJob<'_>>| {
-            if let Some(job) = job.take() {
-                vectorise_large(level, job);
-            }
-        };
-        if count == 1 || pool.current_num_threads() == 1 {
-            jobs.iter_mut().for_each(run);
-        } else {
-            pool.install(|| jobs.par_iter_mut().with_max_len(1).for_each(run));
-        }
+        let level = self.level;
+        each_on(pool, &mut jobs[..count], |job| vectorise_large(level, job));
         Ok(self.total(is_keyframe))
+    }
+
+    /// Takes a screen's samples, and finds out what moved in it.
+    fn load_screen(&mut self, frame: &Frame<'_>, pool: &ThreadPool) {
+        let level = self.level;
+        let slices = slice_rows(&self.coders);
+        let bands = self.source.bands(&slices[..self.coders.len()]);
+        let mut jobs: [Option<_>; MAX_SLICES] = Default::default();
+        let count = self.coders.len();
+        for ((job, coder), band) in jobs.iter_mut().zip(&mut self.coders).zip(bands) {
+            *job = Some((band, &mut coder.reader));
+        }
+        each_on(pool, &mut jobs[..count], |(mut band, reader)| band.load(level, frame, reader));
+        for band in self.source.bands(std::slice::from_ref(&(0..self.source.size.rows))) {
+            self.displacements = displacements(level, &band, &mut self.changed);
+        }
     }
 
     /// The slices' figures, together.
@@ -397,7 +418,7 @@ impl H264Encoder {
         self.references.accept(self.frames, picture, choice, marking);
         self.source_of = Some(self.frames);
         self.frames += 1;
-        self.coders.iter_mut().for_each(SliceCoder::settle);
+        self.past.settle(&self.coders);
         if let Some(stream) = &mut self.stream {
             if is_keyframe {
                 stream.frame_num = 0;
@@ -406,6 +427,14 @@ impl H264Encoder {
             stream.frame_num = (stream.frame_num + 1) % (1 << LOG2_MAX_FRAME_NUM);
         }
     }
+}
+
+fn slice_rows(coders: &[SliceCoder]) -> [Range<usize>; MAX_SLICES] {
+    let mut slices: [Range<usize>; MAX_SLICES] = Default::default();
+    for (range, coder) in slices.iter_mut().zip(coders) {
+        *range = coder.rows.clone();
+    }
+    slices
 }
 
 /// Whether a frame missed its target by more than it may, and another quantiser could help it.

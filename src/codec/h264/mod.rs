@@ -26,7 +26,7 @@
 //! | stage | files | clauses |
 //! |---|---|---|
 //! | frame in: whole macroblocks, interleaved chroma | `source` | |
-//! | what kind of frame, retries, what it leaves behind | `encoder`, `references` (long-term pictures, losses), `picture` (borders) | 8.2.5 |
+//! | what kind of frame, retries, what it leaves behind | `encoder`, `references` (long-term pictures, losses), `picture` (borders), `past` (what rows were like, slices of even work) | 8.2.5 |
 //! | bytes: rows steered to a target, caps | `budget` | |
 //! | macroblocks in order, their surroundings | `slice`, `block` | 7.3.4 |
 //! | choice of kind: skip, inter, intra | `decide`, `tools` (presets), `adapt` (quantiser by content) | |
@@ -65,8 +65,10 @@ mod macroblock;
 mod motion;
 mod mv;
 mod nal;
+mod parallel;
 mod params;
 mod partition;
+mod past;
 mod pcm;
 mod picture;
 mod references;

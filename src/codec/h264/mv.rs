@@ -71,6 +71,15 @@ impl Field {
         self.cells.resize(self.width * (2 * rows + 1), Cell::Unavailable);
     }
 
+    /// Takes over the macroblock rows of a slice that begins at row `start`.
+    pub(super) fn replace(&mut self, start: usize, slice: &Self) {
+        let from = slice.cells.get(self.width..).unwrap_or_default();
+        let first = (2 * start + 1) * self.width;
+        if let Some(cells) = self.cells.get_mut(first..first + from.len()) {
+            cells.copy_from_slice(from);
+        }
+    }
+
     #[inline(always)]
     fn index(&self, x: usize, y: usize) -> usize {
         (y + 1) * self.width + x + 1

@@ -14,8 +14,7 @@ const SLACK: usize = 128;
 pub(super) struct Plane {
     pub(super) samples: Vec<u8>,
     pub(super) stride: usize,
-    /// Bytes of a row and rows, without borders.
-    row_bytes: usize,
+    /// Rows, without borders.
     rows: usize,
     border_rows: usize,
 }
@@ -23,7 +22,7 @@ pub(super) struct Plane {
 impl Plane {
     fn new(row_bytes: usize, rows: usize, border_rows: usize) -> Self {
         let stride = (row_bytes + 2 * BORDER).next_multiple_of(64);
-        Self { samples: vec![128; stride * (rows + 2 * border_rows) + SLACK], stride, row_bytes, rows, border_rows }
+        Self { samples: vec![128; stride * (rows + 2 * border_rows) + SLACK], stride, rows, border_rows }
     }
 
     /// Index of a row's first sample.
@@ -48,22 +47,10 @@ impl Plane {
         touch(self.samples.get(range).unwrap_or_default());
     }
 
-    /// Fills the border with copies of the outermost samples; `unit` bytes are a sample.
-    fn extend(&mut self, unit: usize) {
-        let (stride, row_bytes) = (self.stride, self.row_bytes);
+    /// Fills the border above and below with copies of the outermost rows.
+    fn extend(&mut self) {
+        let stride = self.stride;
         let first = self.border_rows * stride;
-        for row in self.samples[first..first + self.rows * stride].chunks_exact_mut(stride) {
-            let (left, rest) = row.split_at_mut(BORDER);
-            let (middle, right) = rest.split_at_mut(row_bytes);
-            if unit == 1 {
-                left.fill(middle[0]);
-                right.fill(middle[row_bytes - 1]);
-            } else {
-                let (head, tail) = ([middle[0], middle[1]], [middle[row_bytes - 2], middle[row_bytes - 1]]);
-                left.as_chunks_mut::<2>().0.fill(head);
-                right.as_chunks_mut::<2>().0.fill(tail);
-            }
-        }
         for y in 0..self.border_rows {
             self.samples.copy_within(first..first + stride, y * stride);
             let last = first + (self.rows - 1) * stride;
@@ -107,10 +94,10 @@ impl Picture {
         self.chroma.touch(8 * y..8 * (y + 1));
     }
 
-    /// Makes the picture fit to be predicted from, once all its slices are there.
+    /// Makes the picture fit to be predicted from, once all its slices are there with their borders.
     pub(super) fn extend(&mut self) {
-        self.luma.extend(1);
-        self.chroma.extend(2);
+        self.luma.extend();
+        self.chroma.extend();
     }
 
     /// The rows of each slice, given as ranges of macroblock rows that follow each other from the first.
@@ -135,6 +122,23 @@ impl Band<'_> {
     #[inline(always)]
     pub(super) fn luma_at(&self, x: usize, y: usize) -> usize {
         16 * y * self.stride + BORDER + 16 * x
+    }
+
+    /// Fills the borders left and right of a row of macroblocks with copies of the outermost samples.
+    pub(super) fn extend(&mut self, y: usize, columns: usize) {
+        let stride = self.stride;
+        for row in self.luma[16 * y * stride..16 * (y + 1) * stride].chunks_exact_mut(stride) {
+            let (left, rest) = row.split_at_mut(BORDER);
+            let (middle, right) = rest.split_at_mut(16 * columns);
+            left.fill(middle[0]);
+            right.fill(middle[16 * columns - 1]);
+        }
+        for row in self.chroma[8 * y * stride..8 * (y + 1) * stride].chunks_exact_mut(stride) {
+            let (left, rest) = row.as_chunks_mut::<2>().0.split_at_mut(BORDER / 2);
+            let (middle, right) = rest.split_at_mut(8 * columns);
+            left.fill(middle[0]);
+            right.fill(middle[8 * columns - 1]);
+        }
     }
 
     /// As `luma_at`, in chroma.

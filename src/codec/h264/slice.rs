@@ -17,20 +17,27 @@ use super::motion::Window;
 use super::mv::{Field, Mv};
 use super::nal::Framing;
 use super::params::Sequence;
+use super::past::{Past, row_work};
 use super::picture::{Band, Picture};
 use super::slice_writer::SliceWriter;
-use super::source::{Size, Source};
+use super::source::{Size, SourceBand};
 use super::tables::LAMBDA;
 use super::tools::Tools;
-use crate::kernel::Vectorise;
+use crate::frame::Frame;
 use crate::kernel::h264::copy::{load_chroma, load_luma, store_chroma, store_luma};
 use crate::kernel::h264::interpolate::HalfSamples;
 use crate::kernel::h264::quantiser::{QuantiserPair, Quantisers};
+use crate::kernel::h264::source::SourceRows;
 use crate::kernel::h264::{Luma, array};
+use crate::kernel::{Level, Vectorise};
 
 /// What a frame's slices share.
 pub(super) struct FramePlan<'a> {
-    pub(super) source: &'a Source,
+    pub(super) level: Level,
+    pub(super) size: Size,
+    /// What is to be coded, unless the slices have loaded it already.
+    pub(super) frame: Option<&'a Frame<'a>>,
+    pub(super) past: &'a Past,
     /// What P slices predict from.
     pub(super) reference: Option<&'a Picture>,
     pub(super) sequence: &'a Sequence,
@@ -41,8 +48,8 @@ pub(super) struct FramePlan<'a> {
     pub(super) chroma_qp_offset: i8,
     /// Columns that are made anew without the pictures before.
     pub(super) refresh: Option<Refresh>,
-    /// Bits the frame aims for, if any, with what its slices hold together; the header has the least quantiser parameter then.
-    pub(super) target: Option<Target>,
+    /// Bits the frame aims for, if any; the header has the least quantiser parameter then.
+    pub(super) target_bits: Option<u64>,
     /// Whether macroblocks' quantiser parameters follow how busy they are.
     pub(super) adapts_qp: bool,
     /// How far up and down vectors may point at the stream's level, in samples.
@@ -83,14 +90,6 @@ impl Refresh {
     }
 }
 
-/// Bits to aim for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
-    pub(super) bits: u64,
-    /// Content of all slices.
-    pub(super) content: u64,
-}
-
 /// What coding a slice gave.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SliceStats {
@@ -108,23 +107,24 @@ pub(super) struct SliceCoder {
     pub(super) stats: SliceStats,
     pub(super) writer: SliceWriter,
     pub(super) field: Field,
-    /// Motion of the frame before.
-    pub(super) previous: Field,
     pub(super) traces: Vec<Trace>,
-    /// The quantiser parameter at which each macroblock's content was last coded, or found not worth coding.
-    settled: Vec<u8>,
-    /// As `settled`, as this frame makes it.
-    settling: Vec<u8>,
+    /// What the past will have of this frame: at which quantiser parameter macroblocks were settled, the work of each row, and
+    /// what it held.
+    pub(super) settling: Vec<u8>,
+    pub(super) work: Vec<u64>,
+    pub(super) now: Content,
     pub(super) macroblock: Box<Macroblock>,
     pub(super) half: Box<HalfSamples>,
     /// The lowest reconstructed row of the macroblocks above, before deblocking.
     above_luma: Vec<u8>,
     above_chroma: Vec<u8>,
     above_modes: Vec<[u8; 4]>,
-    /// What the rows of the last I and of the last P slice held, and of this one.
-    pub(super) content: [Content; 2],
-    now: Content,
+    /// What its rows are expected to hold.
+    expected: Content,
     steering: Option<Steering>,
+    pub(super) reader: SourceRows,
+    /// Macroblocks that are what they were in the frame before.
+    pub(super) unchanged: usize,
     qp: u8,
     /// Quantiser parameter of the macroblock before, which the next one's is coded against.
     pub(super) last_qp: u8,
@@ -138,18 +138,19 @@ impl Default for SliceCoder {
             stats: SliceStats::default(),
             writer: SliceWriter::new(),
             field: Field::default(),
-            previous: Field::default(),
             traces: Vec::new(),
-            settled: Vec::new(),
             settling: Vec::new(),
+            work: Vec::new(),
+            now: Content::default(),
             macroblock: Box::default(),
             half: Box::new(HalfSamples::new()),
             above_luma: Vec::new(),
             above_chroma: Vec::new(),
             above_modes: Vec::new(),
-            content: Default::default(),
-            now: Content::default(),
+            expected: Content::default(),
             steering: None,
+            reader: SourceRows::default(),
+            unchanged: 0,
             qp: 0,
             last_qp: 0,
         }
@@ -158,21 +159,23 @@ impl Default for SliceCoder {
 
 impl SliceCoder {
     fn start(&mut self, plan: &FramePlan<'_>) {
-        let Size { columns, .. } = plan.source.size;
+        let Size { columns, .. } = plan.size;
         self.field.reset(columns, self.rows.len());
         self.traces.clear();
         self.settling.clear();
+        self.work.clear();
         self.above_luma.resize(16 * columns + 8, 0);
         self.above_chroma.resize(16 * columns, 0);
         self.above_modes.clear();
         self.above_modes.resize(columns, [NO_MODE; 4]);
         self.bytes.clear();
         self.stats = SliceStats::default();
-        let content = &self.content[usize::from(plan.header.intra)];
-        self.now.copy_from(content);
-        self.steering = plan.target.map(|target| {
-            let share = u128::from(target.bits) * u128::from(content.total()) / u128::from(target.content.max(1));
-            Steering::new(content, share as u64, plan.header.qp)
+        let content = plan.past.content(plan.header.intra);
+        self.expected.copy_rows(content, self.rows.clone());
+        self.now.copy_rows(content, self.rows.clone());
+        self.steering = plan.target_bits.map(|bits| {
+            let share = u128::from(bits) * u128::from(self.expected.total()) / u128::from(content.total().max(1));
+            Steering::new(&self.expected, share as u64, plan.header.qp)
         });
         self.qp = self.steering.as_ref().map_or(plan.header.qp, Steering::qp);
         self.last_qp = self.qp;
@@ -181,32 +184,12 @@ impl SliceCoder {
     }
 
     /// Takes note of row `y`, which took `bits`.
-    fn end_row(&mut self, y: usize, bits: u64, is_intra: bool) {
+    fn end_row(&mut self, y: usize, bits: u64) {
         self.now.note(y, bits, self.qp);
         if let Some(steering) = &mut self.steering {
-            steering.end_row(&self.content[usize::from(is_intra)], y, bits);
+            steering.end_row(&self.expected, y, bits);
             self.qp = steering.qp();
         }
-    }
-
-    /// What the slice turned out to hold is what the next is expected to.
-    pub(super) fn learn(&mut self, is_intra: bool) {
-        std::mem::swap(&mut self.content[usize::from(is_intra)], &mut self.now);
-    }
-
-    /// The frame is done: its motion helps to find the next one's.
-    pub(super) fn settle(&mut self) {
-        std::mem::swap(&mut self.field, &mut self.previous);
-        std::mem::swap(&mut self.settling, &mut self.settled);
-    }
-
-    /// Begins a stream whose frames have so many columns.
-    pub(super) fn forget(&mut self, columns: usize) {
-        self.previous = Field::default();
-        self.field = Field::default();
-        self.settled.clear();
-        self.settled.resize(columns * self.rows.len(), UNSETTLED);
-        self.content.iter_mut().for_each(|content| content.forget(columns, self.rows.len()));
     }
 }
 
@@ -214,6 +197,7 @@ impl SliceCoder {
 pub(super) struct SliceJob<'a> {
     pub(super) coder: &'a mut SliceCoder,
     pub(super) plan: &'a FramePlan<'a>,
+    pub(super) source: SourceBand<'a>,
     pub(super) band: Band<'a>,
 }
 
@@ -222,22 +206,33 @@ impl Vectorise for SliceJob<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        if let Some(frame) = self.plan.frame {
+            self.source.load(self.plan.level, frame, &mut self.coder.reader);
+        }
+        self.coder.unchanged = self.source.unchanged();
         self.coder.start(self.plan);
+        let columns = self.plan.size.columns;
         for y in 0..self.coder.rows.len() {
-            let before = self.coder.writer.bits();
+            let (bits, before) = (self.coder.writer.bits(), self.coder.stats);
             self.row(simd, y);
-            let bits = self.coder.writer.bits().saturating_sub(before) as u64;
-            self.coder.end_row(y, bits, self.plan.header.intra);
+            let bits = self.coder.writer.bits().saturating_sub(bits) as u64;
+            self.coder.work.push(row_work(columns, &before, &self.coder.stats, bits));
+            self.coder.end_row(y, bits);
             filter_row(
                 simd,
                 &mut self.band,
                 y,
-                self.plan.source.size.columns,
+                columns,
                 &self.coder.traces,
                 &self.coder.field,
                 self.plan.chroma_qp_offset,
             );
+            // Filtering a row changes the lowest samples of the one above.
+            if y > 0 {
+                self.band.extend(y - 1, columns);
+            }
         }
+        self.band.extend(self.coder.rows.len() - 1, columns);
         self.coder.stats.bits = self.coder.writer.bits();
         self.coder.writer.finish(self.plan.framing, &mut self.coder.bytes);
     }
@@ -246,9 +241,9 @@ impl Vectorise for SliceJob<'_> {
 impl SliceJob<'_> {
     #[simd]
     fn row<S: Simd>(&mut self, simd: S, y: usize) {
-        let Size { columns, .. } = self.plan.source.size;
+        let Size { columns, .. } = self.plan.size;
         let source_row = self.coder.rows.start + y;
-        self.plan.source.touch(source_row);
+        self.source.touch(y);
         if let Some(reference) = self.plan.reference {
             reference.touch(source_row + 1);
         }
@@ -259,8 +254,8 @@ impl SliceJob<'_> {
                 continue;
             }
             here.x = x;
-            here.luma = self.plan.source.luma(simd, x, source_row);
-            here.chroma = self.plan.source.chroma(simd, x, source_row);
+            here.luma = self.source.luma(simd, x, y);
+            here.chroma = self.source.chroma(simd, x, y);
             here.qp = self.macroblock_qp(simd, &here.luma);
             here.lambda = u32::from(LAMBDA[usize::from(here.qp)]);
             self.around(x, y, &left, &mut here.around);
@@ -281,14 +276,16 @@ impl SliceJob<'_> {
         (i32::from(self.coder.qp) + qp_offset(simd, luma)).clamp(0, i32::from(MAX_QP)) as u8
     }
 
+    #[inline(always)]
+    fn settled(&self, x: usize, y: usize) -> u8 {
+        self.plan.past.settled[(self.coder.rows.start + y) * self.plan.size.columns + x]
+    }
+
     /// Whether a macroblock is what it was, and was coded no worse than it would be now.
     #[inline(always)]
     fn is_settled(&self, x: usize, y: usize) -> bool {
-        let settled = self.coder.settled[y * self.plan.source.size.columns + x];
-        self.plan.follows
-            && settled != UNSETTLED
-            && settled <= self.coder.qp
-            && self.plan.source.is_unchanged(x, self.coder.rows.start + y)
+        let settled = self.settled(x, y);
+        self.plan.follows && settled != UNSETTLED && settled <= self.coder.qp && self.source.is_unchanged(x, y)
     }
 
     /// Skips a macroblock that hasn't changed, if skipping means not to move. Returns whether it does.
@@ -311,7 +308,7 @@ impl SliceJob<'_> {
         self.coder.macroblock.kind = Kind::Skip;
         self.coder.macroblock.cbp = 0;
         self.coder.writer.skip(x);
-        self.coder.settling.push(self.coder.settled[y * self.plan.source.size.columns + x]);
+        self.coder.settling.push(self.settled(x, y));
         self.keep(simd, [x, y], self.coder.qp, &made, left);
         true
     }
@@ -319,8 +316,7 @@ impl SliceJob<'_> {
     /// Decides, makes and writes a macroblock.
     #[inline(always)]
     fn macroblock<S: Simd>(&mut self, simd: S, here: &Here) -> Made {
-        let mut window =
-            Window::of(here.x, self.coder.rows.start + here.y, self.plan.source.size, self.plan.vertical_reach);
+        let mut window = Window::of(here.x, self.coder.rows.start + here.y, self.plan.size, self.plan.vertical_reach);
         if let Some(refresh) = self.plan.refresh.filter(|refresh| here.x < refresh.columns[0]) {
             window.end_at(16 * refresh.clean as i32 - Refresh::MARGIN);
         }
@@ -385,7 +381,7 @@ impl SliceJob<'_> {
 }
 
 /// Stands for the quantiser parameter of a macroblock that must be looked at.
-const UNSETTLED: u8 = 0;
+pub(super) const UNSETTLED: u8 = 0;
 
 /// What a macroblock leaves to the one at its right.
 struct Left {

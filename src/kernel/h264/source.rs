@@ -18,34 +18,37 @@ pub(crate) struct SourceRows {
 }
 
 impl SourceRows {
-    /// Fills planes whose rows are `stride` bytes, a multiple of 16 not under the frame's width; rows and columns beyond the
-    /// frame's repeat its last. Returns the color space of the samples.
+    /// Fills a part of planes whose rows are `stride` bytes, a multiple of 16 not under the frame's width, with the frame's rows
+    /// from the even row `first` on; rows and columns beyond the frame's repeat its last.
     pub(crate) fn load(
         &mut self,
         level: Level,
         frame: &Frame<'_>,
+        first: usize,
         stride: usize,
-        luma: &mut [u8],
-        chroma: &mut [u8],
-    ) -> Result<ColorSpace> {
-        if frame.format() == PixelFormat::Gray16 {
-            return Err(Error::Unsupported {
-                field: "format",
-                value: frame.format().to_string(),
-                supported: "H.264 takes formats of 8 bits",
-            });
-        }
-        vectorise(level, Load { reader: self, frame, stride, luma, chroma });
-        Ok(match frame.format() {
-            PixelFormat::I420 | PixelFormat::Nv12 => frame.color(),
-            _ => ColorSpace::JFIF,
-        })
+        [luma, chroma]: [&mut [u8]; 2],
+    ) {
+        vectorise(level, Load { reader: self, frame, first, stride, luma, chroma });
+    }
+}
+
+/// The color space of the samples that a frame becomes.
+pub(crate) fn loaded_color(frame: &Frame<'_>) -> Result<ColorSpace> {
+    match frame.format() {
+        PixelFormat::I420 | PixelFormat::Nv12 => Ok(frame.color()),
+        PixelFormat::Gray16 => Err(Error::Unsupported {
+            field: "format",
+            value: frame.format().to_string(),
+            supported: "H.264 takes formats of 8 bits",
+        }),
+        _ => Ok(ColorSpace::JFIF),
     }
 }
 
 struct Load<'a> {
     reader: &'a mut SourceRows,
     frame: &'a Frame<'a>,
+    first: usize,
     stride: usize,
     luma: &'a mut [u8],
     chroma: &'a mut [u8],
@@ -68,10 +71,11 @@ impl Load<'_> {
     fn planar<S: Simd>(self, _simd: S) {
         let width = self.frame.width() as usize;
         for (y, out) in self.luma.chunks_exact_mut(self.stride).enumerate() {
-            out[..width].copy_from_slice(self.frame.plane(0).row(y));
+            out[..width].copy_from_slice(self.frame.plane(0).row(self.first + y));
             pad(out, width);
         }
         for (y, out) in self.chroma.chunks_exact_mut(self.stride).enumerate() {
+            let y = self.first / 2 + y;
             let pairs = out.as_chunks_mut::<2>().0;
             let filled = if self.frame.format() == PixelFormat::Nv12 {
                 let row = self.frame.plane(1).row(y).as_chunks::<2>().0;
@@ -92,7 +96,7 @@ impl Load<'_> {
     /// Row pairs as full-range BT.601, chroma averaged where it is larger than half.
     #[inline(always)]
     fn converted<S: Simd>(self, simd: S) {
-        let Self { reader, frame, stride, luma, chroma } = self;
+        let Self { reader, frame, first, stride, luma, chroma } = self;
         let width = frame.width() as usize;
         let padded = width.next_multiple_of(2).next_multiple_of(CHUNK);
         for rows in &mut reader.rows {
@@ -101,13 +105,14 @@ impl Load<'_> {
         for (y, (luma, chroma)) in luma.chunks_exact_mut(2 * stride).zip(chroma.chunks_exact_mut(stride)).enumerate() {
             for (k, out) in luma.chunks_exact_mut(stride).enumerate() {
                 let [row_luma, cb, cr] = &mut reader.rows[k];
+                let y = first + 2 * y + k;
                 if let Some(packing) = packing(frame.format()) {
-                    convert_row(simd, packing, frame.plane(0).row(2 * y + k), row_luma, cb, cr);
+                    convert_row(simd, packing, frame.plane(0).row(y), row_luma, cb, cr);
                 } else {
-                    reader.reader.luma(simd, frame, 2 * y + k, row_luma);
+                    reader.reader.luma(simd, frame, y, row_luma);
                     if frame.format().is_yuv() {
                         let (_, vertical) = chroma_factors(frame.format());
-                        reader.reader.chroma(simd, frame, (2 * y + k) / vertical, [cb, cr]);
+                        reader.reader.chroma(simd, frame, y / vertical, [cb, cr]);
                     }
                 }
                 out.copy_from_slice(&row_luma[..stride]);
