@@ -54,7 +54,7 @@ pub fn all(quality: u8) -> Vec<(String, Make)> {
 }
 
 /// At least `length` bytes to write to.
-fn room(out: &mut Vec<u8>, length: usize) -> &mut [u8] {
+pub fn room(out: &mut Vec<u8>, length: usize) -> &mut [u8] {
     if out.len() < length {
         out.resize(length, 0);
     }

@@ -1,6 +1,7 @@
 //! Huffman codes: tables for coding, and the best table for given symbol counts.
 
 use super::tables::{HuffmanSpec, SpecPair};
+use crate::kernel::join::CodeWords;
 use crate::kernel::symbols::{DC_ROW, END_ROW, ROWS, SymbolList};
 
 /// The symbol that ends a block.
@@ -60,13 +61,19 @@ impl Code {
 
 /// The codes of luma and chroma, by row and class.
 #[derive(Clone, Debug)]
-pub(super) struct Codes([Code; ENTRIES]);
+pub(super) struct Codes {
+    entries: [Code; ENTRIES],
+    /// The same for vectors.
+    pub(super) words: CodeWords,
+}
 
 impl Codes {
     pub(super) fn new(specs: &[SpecPair; 2]) -> Self {
-        let mut codes = [Code::default(); ENTRIES];
-        for ([dc, ac], codes) in specs.iter().zip(codes.chunks_exact_mut(KIND_ENTRIES)) {
+        let mut entries = [Code::default(); ENTRIES];
+        let mut words = CodeWords::default();
+        for (kind, ([dc, ac], codes)) in specs.iter().zip(entries.chunks_exact_mut(KIND_ENTRIES)).enumerate() {
             let mut set = |row: u8, size: u8, code, bits| {
+                words.set(kind, row, size, code, bits);
                 for (class, is_negative) in [(size, false), (size | 16, true)] {
                     codes[usize::from(row) * ROW_CLASSES + usize::from(class)] =
                         Code::new(code, bits, u32::from(size), is_negative);
@@ -75,15 +82,15 @@ impl Codes {
             for_each_code(dc, |symbol, code, bits| set(DC_ROW, symbol & 15, code, bits));
             for_each_code(ac, |symbol, code, bits| match symbol {
                 END_OF_BLOCK => set(END_ROW, 0, code, bits),
-                _ => set((symbol >> 4) + 1, symbol & 15, code, bits),
+                _ => set(symbol >> 4, symbol & 15, code, bits),
             });
         }
-        Self(codes)
+        Self { entries, words }
     }
 
     #[inline(always)]
     pub(super) const fn of(&self, row: u8, value: i16) -> Code {
-        self.0[entry(row, value)]
+        self.entries[entry(row, value)]
     }
 }
 
@@ -128,7 +135,7 @@ impl Histogram {
 
     /// Bits that these symbols take with their magnitudes.
     pub(super) fn bits(&self, codes: &Codes) -> u64 {
-        self.0.iter().zip(&codes.0).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
+        self.0.iter().zip(&codes.entries).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
     }
 
     /// The tables for luma and chroma that code these symbols in the fewest bits.
@@ -155,7 +162,7 @@ impl Histogram {
                 u64::from(row[size]) + u64::from(row[size | 16])
             };
             let dc = std::array::from_fn(|size| if size < 16 { count(DC_ROW, size) } else { 0 });
-            let mut ac: [u64; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8 + 1, symbol % 16));
+            let mut ac: [u64; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8, symbol % 16));
             ac[usize::from(END_OF_BLOCK)] = count(END_ROW, 0);
             [dc, ac]
         })
@@ -290,6 +297,7 @@ fn by_length(lengths: &[usize; NODES], per_length: &[usize; NODES]) -> [u8; 256]
 mod tests {
     use super::super::tables::standard;
     use super::*;
+    use crate::kernel::symbols::NO_ROW;
 
     /// The Kraft sum in units of 2^-16: under one, as the code of all ones stays free.
     fn kraft(spec: &HuffmanSpec) -> u32 {
@@ -302,12 +310,12 @@ mod tests {
         let coded = |row, value| (codes.of(row, value).with(value), codes.of(row, value).len());
         assert_eq!(coded(END_ROW, 0), (0b1010, 4));
         assert_eq!(coded(ROWS + END_ROW, 0), (0b00, 2));
-        assert_eq!(coded(1, 1), (0b001, 3));
-        assert_eq!(coded(1, -1), (0b000, 3));
-        assert_eq!(coded(16, 0), (0b111_1111_1001, 11));
+        assert_eq!(coded(0, 1), (0b001, 3));
+        assert_eq!(coded(0, -1), (0b000, 3));
+        assert_eq!(coded(15, 0), (0b111_1111_1001, 11));
         assert_eq!(coded(DC_ROW, -2047), (0b1_1111_1110 << 11, 20));
         assert_eq!(coded(DC_ROW, 5), (0b100_101, 6));
-        assert_eq!(coded(0, 0), (0, 0));
+        assert_eq!(coded(NO_ROW, 0), (0, 0));
     }
 
     #[test]
@@ -329,7 +337,7 @@ mod tests {
         }
         let mut histogram = Histogram::EMPTY;
         for value in (-1023..=1023_i16).filter(|&value| value != 0) {
-            histogram.0[entry(1 + (value & 15) as u8, value)] += 1_000_000 >> (value.unsigned_abs().ilog2() * 2);
+            histogram.0[entry((value & 15) as u8, value)] += 1_000_000 >> (value.unsigned_abs().ilog2() * 2);
         }
         let bits = |specs: &[SpecPair; 2]| histogram.bits(&Codes::new(specs));
         let (best, complete) = (bits(&histogram.best_tables()), bits(&histogram.complete_tables()));

@@ -97,7 +97,7 @@ struct Unit {
 /// Where symbols go: to a code stream, or into a histogram.
 pub(super) trait Sink {
     /// Takes the symbols of some blocks in the order of the scan; those of some groups are a sample of the picture.
-    fn take(&mut self, symbols: &mut SymbolList, is_sample: bool);
+    fn take<S: Simd>(&mut self, simd: S, symbols: &mut SymbolList, is_sample: bool);
 
     /// Ends restart interval `interval`; another follows unless it is the last.
     fn end_interval(&mut self, interval: usize, is_last: bool);
@@ -461,7 +461,7 @@ impl Scanner {
             // What the group before ended with is not known: its own first blocks say about the same.
             let mut before = self.group.first_dcs(layout);
             self.group.list(simd, mcus, &mut before, &mut self.symbols);
-            sink.take(&mut self.symbols, true);
+            sink.take(simd, &mut self.symbols, true);
         }
     }
 }
@@ -491,7 +491,7 @@ impl<K: Sink> Scan<'_, K> {
                     source.quantise_group(simd, picture, group, mcu_row, index);
                     let mcus = group.whole_mcus(layout, mcu_row, index);
                     group.list(simd, mcus, &mut before, symbols);
-                    sink.take(symbols, is_sampled(mcu_row, index));
+                    sink.take(simd, symbols, is_sampled(mcu_row, index));
                     let first_mcu = index * GROUP_MCUS;
                     if picture.measure {
                         error.add(group.luma_error(simd, picture, mcu_row, first_mcu, mcus));
