@@ -44,15 +44,14 @@ kernel! {
 kernel! {
     #[inline]
     fn codes_of(token: Avx512, words: &CodeWords, places: __m512i) -> __m512i {
-        let mut found = _mm512_setzero_si512();
-        for part in 0..KIND_WORDS * 2 / 64 {
+        let part = |part: usize| {
             let half = |half| -> __m512i { u16x32::from_slice(token, &words.codes[64 * part + half..][..32]).into() };
-            let is_here =
-                _mm512_cmpeq_epi16_mask(_mm512_srli_epi16::<6>(places), _mm512_set1_epi16(part as i16));
-            let here = _mm512_maskz_permutex2var_epi16(is_here, half(0), places, half(32));
-            found = _mm512_or_si512(found, here);
-        }
-        found
+            _mm512_permutex2var_epi16(half(0), places, half(32))
+        };
+        let bit = |bit| _mm512_test_epi16_mask(places, _mm512_set1_epi16(bit));
+        let (odd, second, last) = (bit(64), bit(128), bit(256));
+        let pair = |first: usize| _mm512_mask_mov_epi16(part(first), odd, part(first + 1));
+        _mm512_mask_mov_epi16(_mm512_mask_mov_epi16(pair(0), second, pair(2)), last, pair(4))
     }
 }
 
@@ -60,14 +59,14 @@ kernel! {
     /// Lengths of code and magnitude.
     #[inline]
     fn lengths_of(token: Avx512, words: &CodeWords, places: __m512i) -> __m512i {
-        let mut found = _mm512_setzero_si512();
-        for part in 0..KIND_WORDS * 2 / 128 {
+        let part = |part: usize| {
             let half = |half| -> __m512i { u8x64::from_slice(token, &words.lengths[128 * part + half..][..64]).into() };
-            let is_here =
-                _mm512_cmpeq_epi16_mask(_mm512_srli_epi16::<7>(places), _mm512_set1_epi16(part as i16));
-            let here = _mm512_permutex2var_epi8(half(0), places, half(64));
-            found = _mm512_mask_mov_epi16(found, is_here, here);
-        }
+            _mm512_permutex2var_epi8(half(0), places, half(64))
+        };
+        let bit = |bit| _mm512_test_epi16_mask(places, _mm512_set1_epi16(bit));
+        let (second, last) = (bit(128), bit(256));
+        // The high bytes of places found something as well.
+        let found = _mm512_mask_mov_epi16(_mm512_mask_mov_epi16(part(0), second, part(1)), last, part(2));
         _mm512_and_si512(found, _mm512_set1_epi16(31))
     }
 }

@@ -30,7 +30,7 @@ impl Sink for Coder<'_> {
             for (&joined, &len) in pieces {
                 bits.put(joined, len as u32);
             }
-            return bits.flush(self.out);
+            return bits.flush(simd, self.out);
         }
         for (rows, values) in symbols.pairs() {
             // Two symbols a turn: half the writes.
@@ -38,11 +38,12 @@ impl Sink for Coder<'_> {
             let both = first.with(values[0]) << second.len() | second.with(values[1]);
             bits.put(both, first.len() + second.len());
         }
-        bits.flush(self.out);
+        bits.flush(simd, self.out);
     }
 
-    fn end_interval(&mut self, interval: usize, is_last: bool) {
-        self.writer.finish(self.out);
+    #[inline(always)]
+    fn end_interval<S: Simd>(&mut self, simd: S, interval: usize, is_last: bool) {
+        self.writer.finish(simd, self.out);
         if !is_last {
             write_restart(interval, self.out);
         }
@@ -61,5 +62,5 @@ impl Sink for Counter<'_> {
         self.histogram.count(symbols);
     }
 
-    fn end_interval(&mut self, _interval: usize, _is_last: bool) {}
+    fn end_interval<S: Simd>(&mut self, _simd: S, _interval: usize, _is_last: bool) {}
 }

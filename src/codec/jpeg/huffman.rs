@@ -2,7 +2,7 @@
 
 use super::tables::{HuffmanSpec, SpecPair};
 use crate::kernel::join::CodeWords;
-use crate::kernel::symbols::{DC_ROW, END_ROW, ROWS, SymbolList};
+use crate::kernel::symbols::{DC_ROW, END_ROW, NO_ROW, ROWS, SymbolList};
 
 /// The symbol that ends a block.
 const END_OF_BLOCK: u8 = 0x00;
@@ -163,7 +163,8 @@ impl Histogram {
             };
             let dc = std::array::from_fn(|size| if size < 16 { count(DC_ROW, size) } else { 0 });
             let mut ac: [u64; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8, symbol % 16));
-            ac[usize::from(END_OF_BLOCK)] = count(END_ROW, 0);
+            // What only fills a list up is no symbol.
+            ac[usize::from(NO_ROW) << 4] = 0;
             [dc, ac]
         })
     }
@@ -297,7 +298,6 @@ fn by_length(lengths: &[usize; NODES], per_length: &[usize; NODES]) -> [u8; 256]
 mod tests {
     use super::super::tables::standard;
     use super::*;
-    use crate::kernel::symbols::NO_ROW;
 
     /// The Kraft sum in units of 2^-16: under one, as the code of all ones stays free.
     fn kraft(spec: &HuffmanSpec) -> u32 {

@@ -100,7 +100,7 @@ pub(super) trait Sink {
     fn take<S: Simd>(&mut self, simd: S, symbols: &mut SymbolList, is_sample: bool);
 
     /// Ends restart interval `interval`; another follows unless it is the last.
-    fn end_interval(&mut self, interval: usize, is_last: bool);
+    fn end_interval<S: Simd>(&mut self, simd: S, interval: usize, is_last: bool);
 }
 
 /// Where the coefficients of a band come from.
@@ -501,7 +501,7 @@ impl<K: Sink> Scan<'_, K> {
                     }
                 }
             }
-            sink.end_interval(interval, interval + 1 == layout.intervals());
+            sink.end_interval(simd, interval, interval + 1 == layout.intervals());
         }
     }
 }
