@@ -1,6 +1,6 @@
 //! Huffman codes: tables for coding, and the best table for given symbol counts.
 
-use super::tables::{HuffmanSpec, SpecPair};
+use super::tables::{self, HuffmanSpec, SpecPair};
 use crate::kernel::join::CodeWords;
 use crate::kernel::symbols::{DC_ROW, END_ROW, NO_ROW, ROWS, SymbolList};
 
@@ -145,11 +145,11 @@ impl Histogram {
 
     /// The same with a code for every symbol that a picture may need: for pictures like this one.
     pub(super) fn complete_tables(&self) -> [SpecPair; 2] {
-        self.counts().map(|[dc, ac]| {
-            let is_dc = |symbol: usize| symbol <= 11;
-            let is_ac = |symbol: usize| matches!(symbol % 16, 1..=10) || matches!(symbol, 0x00 | 0xF0);
-            [best_table(&complete(&dc, is_dc)), best_table(&complete(&ac, is_ac))]
-        })
+        let (mut counts, standard) = (self.counts(), tables::standard());
+        for (counts, spec) in counts.as_flattened_mut().iter_mut().zip(standard.as_flattened()) {
+            expect(counts, spec);
+        }
+        counts.map(|counts| counts.map(|counts| best_table(&counts)))
     }
 
     /// Counts of the symbols of luma and chroma, DC and AC.
@@ -170,12 +170,18 @@ impl Histogram {
     }
 }
 
-/// A symbol that wasn't seen counts as this part of one that was seen once.
-const UNSEEN: u64 = 64;
+/// Parts of a symbol that was seen once: the least that one counts which wasn't.
+const PARTS: u64 = 64;
+/// Symbols of the standard tables' likelihoods that count beside those seen.
+const EXPECTED: u64 = 32;
 
-/// Counts with none of zero where a symbol may come.
-fn complete(counts: &[u64; 256], may_come: impl Fn(usize) -> bool) -> [u64; 256] {
-    std::array::from_fn(|symbol| counts[symbol] * UNSEEN + u64::from(may_come(symbol)))
+/// Adds a few symbols as likely as the lengths of their standard codes say, so that few that were seen don't say too much; every
+/// symbol that a picture may need then has a count.
+fn expect(counts: &mut [u64; 256], standard: &HuffmanSpec) {
+    counts.iter_mut().for_each(|count| *count *= PARTS);
+    for_each_code(standard, |symbol, _, bits| {
+        counts[usize::from(symbol)] += (PARTS * EXPECTED >> bits).max(1);
+    });
 }
 
 /// Symbols a table may have, and the reserved one.

@@ -29,12 +29,19 @@ pub(super) struct Picture<'a> {
     pub(super) measure: bool,
 }
 
-/// One group in this many gives its symbols to the histogram that the next frame's tables are made from.
-const SAMPLED_GROUPS: usize = 8;
+/// Groups that give their symbols to the histogram that the next frame's tables are made from, where a picture has as many.
+const SAMPLED_GROUPS: usize = 64;
+/// One group in so many does at least.
+const MOST_SPARSE: usize = 8;
+
+/// One group in this many is in the sample of a picture.
+pub(super) fn sampled_every(layout: &Layout) -> usize {
+    (layout.groups_wide() * layout.mcus_high / SAMPLED_GROUPS).clamp(1, MOST_SPARSE)
+}
 
 /// Whether a group is one of those, which lie scattered over the picture.
-pub(super) const fn is_sampled(mcu_row: usize, group: usize) -> bool {
-    (group + 3 * mcu_row).is_multiple_of(SAMPLED_GROUPS)
+const fn is_sampled(mcu_row: usize, group: usize, every: usize) -> bool {
+    (group + 3 * mcu_row).is_multiple_of(every)
 }
 
 /// What quantising took from luma, as a decoder's samples show it.
@@ -481,6 +488,7 @@ impl<K: Sink> Scan<'_, K> {
     fn run<S: Simd, B: Source>(&mut self, simd: S, source: &mut B, intervals: Range<usize>) {
         let Self { picture, group, symbols, error, sink, seen } = self;
         let layout = picture.layout;
+        let every = sampled_every(layout);
         group.prepare(layout);
         **error = LumaError::default();
         for interval in intervals {
@@ -491,7 +499,7 @@ impl<K: Sink> Scan<'_, K> {
                     source.quantise_group(simd, picture, group, mcu_row, index);
                     let mcus = group.whole_mcus(layout, mcu_row, index);
                     group.list(simd, mcus, &mut before, symbols);
-                    sink.take(simd, symbols, is_sampled(mcu_row, index));
+                    sink.take(simd, symbols, is_sampled(mcu_row, index, every));
                     let first_mcu = index * GROUP_MCUS;
                     if picture.measure {
                         error.add(group.luma_error(simd, picture, mcu_row, first_mcu, mcus));
