@@ -66,10 +66,12 @@ pub struct JpegConfig {
     pub reconstruct: bool,
     /// Tell the PSNR of luma, from what quantising took from the coefficients: the transform keeps squares (Parseval's
     /// theorem), so nothing need be decoded. For pictures from cameras it is within 0.05 dB of what a decoder's samples give.
-    /// Where ringing beside sharp edges would leave 0..=255 decoders do better than told, as they cut it off.
+    /// Where ringing beside sharp edges would leave 0..=255 decoders do better than told, as they cut it off: on screens, with
+    /// text on white, by up to 1.7 dB. What it takes is a tenth of the time or so, in which coefficients are stored unquantised.
     pub measure: bool,
     /// Huffman tables from a sample of the frames that this encoder coded before, which this frame adds to where it is due:
-    /// nearly as small as [`JpegConfig::optimise`] (which goes before it) for hardly any time.
+    /// nearly as small as [`JpegConfig::optimise`] (which goes before it) for hardly any time. With
+    /// [`JpegConfig::abbreviate`] tables change only where that pays, and files are smaller than optimised ones.
     pub train: bool,
     /// Leave out the tables that the decoder has from the files this encoder gave before: an abbreviated stream (ITU-T T.81
     /// B.5), to be read in order from a file with all its tables on. [`Completer`] makes its files whole again.
