@@ -91,7 +91,9 @@ impl Cursor<'_> {
 fn stuff<S: Simd>(simd: S, raw: &[u8; RAW_ROOM], len: usize, out: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
     while from < len {
-        let (Some(piece), Some(place)) = (raw[from..].first_chunk::<PIECE>(), out[to..].first_chunk_mut()) else { break };
+        let (Some(piece), Some(place)) = (raw[from..].first_chunk::<PIECE>(), out[to..].first_chunk_mut()) else {
+            break;
+        };
         *place = *piece;
         let count = PIECE.min(len - from);
         let found = u8x32::from_slice(simd, piece).simd_eq(0xFF).to_bitmask() & (u64::MAX >> (64 - count));
