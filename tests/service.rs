@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers may fail the test")]
 #![allow(clippy::print_stdout, reason = "figures are told to whoever asks for them")]
 
+#[path = "service/abbreviated.rs"]
+mod abbreviated;
 #[path = "service/access.rs"]
 mod access;
 #[path = "service/attacks.rs"]

@@ -30,22 +30,14 @@ const fn digits(weights: [i32; 4]) -> [i32; 2] {
 
 /// Luma of a pixel laid out as red, green, blue, green.
 const LUMA_DIGITS: [i32; 2] = digits([LUMA[0], LUMA[1] / 2, LUMA[2], LUMA[1] - LUMA[1] / 2]);
-/// Negated chroma; its low digits are negated back, as they are subtracted from.
-const CB_DIGITS: [i32; 2] = chroma_digits(CB);
-const CR_DIGITS: [i32; 2] = chroma_digits(CR);
-
-/// High digits of the negated weights, and low digits of the weights themselves.
-const fn chroma_digits(weights: [i32; 3]) -> [i32; 2] {
-    let negated = digits([-weights[0], -weights[1], -weights[2], 0]);
-    let mut low = 0_u32;
-    let mut i = 0;
-    while i < 3 {
-        let digit = ((negated[1] as u32 >> (8 * i)) as u8 as i8).wrapping_neg();
-        low |= (digit as u8 as u32) << (8 * i);
-        i += 1;
-    }
-    [negated[0], low as i32]
-}
+/// Negated chroma.
+const CB_DIGITS: [i32; 2] = digits([-CB[0], -CB[1], -CB[2], 0]);
+const CR_DIGITS: [i32; 2] = digits([-CR[0], -CR[1], -CR[2], 0]);
+/// What the sums of high digits begin with, so that nothing is left to be added: the offset of luma, and that of chroma and
+/// one, negated, as `offset - x == !(x - offset - 1)`.
+const LUMA_START: i32 = LUMA_OFFSET >> 8;
+const CHROMA_START: i32 = -((CHROMA_OFFSET + 1) >> 8);
+const _: () = assert!(LUMA_START << 8 == LUMA_OFFSET && -(CHROMA_START << 8) == CHROMA_OFFSET + 1);
 
 /// For each of 16 pixels the places of red, green, blue and green again, from pixels that begin `skip` bytes in.
 const fn spread(bytes: usize, blue_first: bool, skip: usize) -> [u8; 64] {
@@ -91,25 +83,14 @@ kernel! {
 }
 
 kernel! {
+    /// The third bytes of `start` and the weighted sum of each pixel.
     #[inline]
-    fn chroma(token: Avx512, pixels: [__m512i; 4], digits: [i32; 2]) -> __m512i {
+    fn weighed(token: Avx512, pixels: [__m512i; 4], digits: [i32; 2], start: i32) -> __m512i {
         let (high, low) = (_mm512_set1_epi32(digits[0]), _mm512_set1_epi32(digits[1]));
-        let offset = _mm512_set1_epi32(CHROMA_OFFSET);
+        let start = _mm512_set1_epi32(start);
         third_bytes(token, pixels.map(|pixels| {
-            let negated = _mm512_slli_epi32::<8>(_mm512_dpbusd_epi32(_mm512_setzero_si512(), pixels, high));
-            _mm512_sub_epi32(_mm512_dpbusd_epi32(offset, pixels, low), negated)
-        }))
-    }
-}
-
-kernel! {
-    #[inline]
-    fn luma(token: Avx512, pixels: [__m512i; 4]) -> __m512i {
-        let (high, low) = (_mm512_set1_epi32(LUMA_DIGITS[0]), _mm512_set1_epi32(LUMA_DIGITS[1]));
-        let offset = _mm512_set1_epi32(LUMA_OFFSET);
-        third_bytes(token, pixels.map(|pixels| {
-            let upper = _mm512_slli_epi32::<8>(_mm512_dpbusd_epi32(_mm512_setzero_si512(), pixels, high));
-            _mm512_add_epi32(_mm512_dpbusd_epi32(offset, pixels, low), upper)
+            let upper = _mm512_slli_epi32::<8>(_mm512_dpbusd_epi32(start, pixels, high));
+            _mm512_dpbusd_epi32(upper, pixels, low)
         }))
     }
 }
@@ -142,9 +123,10 @@ kernel! {
             let values: u8x64<Avx512> = values.simd_into(token);
             values.store_slice(out);
         };
-        store(luma(token, spread), y);
-        store(chroma(token, spread, CB_DIGITS), cb);
-        store(chroma(token, spread, CR_DIGITS), cr);
+        store(weighed(token, spread, LUMA_DIGITS, LUMA_START), y);
+        let ones = _mm512_set1_epi32(-1);
+        store(_mm512_xor_si512(weighed(token, spread, CB_DIGITS, CHROMA_START), ones), cb);
+        store(_mm512_xor_si512(weighed(token, spread, CR_DIGITS, CHROMA_START), ones), cr);
     }
 }
 

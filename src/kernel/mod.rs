@@ -18,6 +18,9 @@ pub mod convert;
 pub mod dct;
 pub(crate) mod diff;
 pub(crate) mod h264;
+pub mod join;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod join_avx512;
 pub mod metric;
 pub(crate) mod predict;
 pub mod quantise;

@@ -9,12 +9,18 @@ use fearless_simd::Simd;
 const BLOCK: usize = 64;
 /// Blocks a list has room for, and what is written beyond the last symbol.
 const MAX_BLOCKS: usize = 24;
-const ROOM: usize = MAX_BLOCKS * (BLOCK + 1) + BLOCK + 8;
+/// Symbols that a list may hold.
+pub(crate) const MAX_SYMBOLS: usize = MAX_BLOCKS * (BLOCK + 1);
+const ROOM: usize = (MAX_SYMBOLS + BLOCK).next_multiple_of(VECTOR) + VECTOR;
+/// Symbols that [`SymbolList::vectors`] gives at a time.
+pub const VECTOR: usize = 32;
 
-/// Row of the table of codes for a DC difference. Rows 1 to 16 are for AC coefficients so many places after the one before.
-pub const DC_ROW: u8 = 17;
-/// Row for the end of a block.
-pub const END_ROW: u8 = 18;
+/// Row for the end of a block, with a value of zero. Rows 0 to 15 are for AC coefficients after so many zeros.
+pub const END_ROW: u8 = 0;
+/// Row that has no code for a value of zero.
+pub const NO_ROW: u8 = 1;
+/// Row of the table of codes for a DC difference.
+pub const DC_ROW: u8 = 16;
 /// Rows of one kind of component.
 pub const ROWS: u8 = 32;
 
@@ -52,13 +58,23 @@ impl SymbolList {
         self.len = at + count + usize::from(mask >> 63 == 0);
     }
 
-    /// Rows and values of all symbols; an even number, the last of row 0 if need be, which has no code.
+    /// Rows and values of all symbols; an even number, the last one without a code if need be.
     #[inline(always)]
     pub fn pairs(&mut self) -> impl Iterator<Item = (&[u8; 2], &[i16; 2])> {
         let len = self.len.min(ROOM - 1);
-        (self.rows[len], self.values[len]) = (0, 0);
+        (self.rows[len], self.values[len]) = (NO_ROW, 0);
         let pairs = len.div_ceil(2);
         self.rows.as_chunks().0[..pairs].iter().zip(&self.values.as_chunks().0[..pairs])
+    }
+
+    /// The same, [`VECTOR`] at a time.
+    #[inline(always)]
+    pub fn vectors(&mut self) -> impl Iterator<Item = (&[u8; VECTOR], &[i16; VECTOR])> {
+        let len = self.len.min(ROOM - VECTOR);
+        self.rows[len..len + VECTOR].fill(NO_ROW);
+        self.values[len..len + VECTOR].fill(0);
+        let vectors = len.div_ceil(VECTOR);
+        self.rows.as_chunks().0[..vectors].iter().zip(&self.values.as_chunks().0[..vectors])
     }
 }
 
@@ -114,7 +130,7 @@ fn list<S: Simd>(
         }
         let at = left.trailing_zeros();
         left &= left - 1;
-        *row = first_row + (at - before) as u8;
+        *row = first_row + (at - before - 1) as u8;
         *value = coefficients[at as usize % 64];
         before = at;
     }
@@ -126,7 +142,7 @@ mod tests {
     use crate::kernel::quantise::nonzero_mask;
     use crate::kernel::{Vectorise, each_level, vectorise};
 
-    /// The symbols of a block as F.1.2.2 says, without masks: step and value.
+    /// The symbols of a block as F.1.2.2 says, without masks: run and value.
     fn plain_symbols(coefficients: &[i16; 64]) -> Vec<(u8, i16)> {
         let (mut symbols, mut run) = (Vec::new(), 0);
         for &value in &coefficients[1..] {
@@ -135,10 +151,10 @@ mod tests {
                 continue;
             }
             while run > 15 {
-                symbols.push((16, 0));
+                symbols.push((15, 0));
                 run -= 16;
             }
-            symbols.push((run + 1, value));
+            symbols.push((run, value));
             run = 0;
         }
         if run > 0 {
@@ -180,7 +196,7 @@ mod tests {
                 expected.extend(plain_symbols(block).into_iter().map(|(row, value)| (first_row + row, value)));
             }
             if expected.len() % 2 == 1 {
-                expected.push((0, 0));
+                expected.push((NO_ROW, 0));
             }
             each_level!(level => { assert_eq!(vectorise(level, List(&blocks)), expected, "round {round}"); });
         }

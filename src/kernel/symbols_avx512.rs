@@ -13,9 +13,9 @@ use super::symbols::DC_ROW;
 const PLACES: [u8; 64] = places(0);
 /// The lane before each.
 const BEFORE: [u8; 64] = places(63);
-/// What is added to the first lane, whose step is none.
-const FIRST: [u8; 64] = {
-    let mut row = [0; 64];
+/// What is added to each step for its row: of AC coefficients that of the zeros before them, one less.
+const BASE: [u8; 64] = {
+    let mut row = [u8::MAX; 64];
     row[0] = DC_ROW;
     row
 };
@@ -44,7 +44,7 @@ kernel! {
         let bytes = |from: &[u8; 64]| -> __m512i { u8x64::from_slice(token, from).into() };
         let places = _mm512_maskz_compress_epi8(marked, bytes(&PLACES));
         let before = _mm512_maskz_permutexvar_epi8(!1, bytes(&BEFORE), places);
-        let base = _mm512_add_epi8(_mm512_set1_epi8(first_row as i8), bytes(&FIRST));
+        let base = _mm512_add_epi8(_mm512_set1_epi8(first_row as i8), bytes(&BASE));
         let steps: u8x64<Avx512> = _mm512_add_epi8(_mm512_sub_epi8(places, before), base).simd_into(token);
         steps.store_slice(rows);
 

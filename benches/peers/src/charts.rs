@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Colours of encoders, in the order they come.
-const COLORS: [&str; 6] = ["#d1495b", "#30638e", "#edae49", "#8d96a3", "#00798c", "#5f0f40"];
+const COLORS: [&str; 7] = ["#d1495b", "#30638e", "#edae49", "#8d96a3", "#00798c", "#5f0f40", "#66a182"];
 const WIDTH: f64 = 640.0;
 const PANEL_HEIGHT: f64 = 260.0;
 const MARGIN: f64 = 56.0;

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::Result;
 use crate::pictures::{self, Picture};
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+pub const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
 /// Pictures of a kind at most: they are coded many times.
 const MOST_PICTURES: usize = 8;
 /// Frames that are taken of a clip, one in so many.

@@ -32,6 +32,7 @@ pub fn jpegs(quality: u8) -> Vec<(String, Make)> {
     #[cfg(feature = "turbojpeg")]
     add("libjpeg-turbo", Box::new(move || Ok(Box::new(Turbo::new(quality)?))));
     add("jpeg-encoder (SIMD)", Box::new(move || Ok(Box::new(JpegEncoderCrate { quality, out: Vec::new() }))));
+    add("mozjpeg-rs (trellis)", Box::new(move || Ok(Box::new(Mozjpeg(quality, Vec::new())))));
     let optimised = JpegConfig { optimise: true, ..ours };
     add("**auralink**, optimised", Box::new(move || Ok(Box::new(OurJpeg::new(optimised)?))));
     #[cfg(feature = "turbojpeg")]
@@ -54,7 +55,7 @@ pub fn all(quality: u8) -> Vec<(String, Make)> {
 }
 
 /// At least `length` bytes to write to.
-fn room(out: &mut Vec<u8>, length: usize) -> &mut [u8] {
+pub fn room(out: &mut Vec<u8>, length: usize) -> &mut [u8] {
     if out.len() < length {
         out.resize(length, 0);
     }
@@ -152,6 +153,18 @@ impl Encoder for JpegEncoderCrate {
         let (width, height) = (u16::try_from(picture.width)?, u16::try_from(picture.height)?);
         encoder.encode(picture.rgb(), width, height, jpeg_encoder::ColorType::Rgb)?;
         Ok(&self.out)
+    }
+}
+
+/// Baseline with its usual trellis, for smaller files at other pixels.
+struct Mozjpeg(u8, Vec<u8>);
+
+impl Encoder for Mozjpeg {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        let encoder = mozjpeg_rs::Encoder::new(mozjpeg_rs::Preset::BaselineBalanced);
+        let encoder = encoder.subsampling(mozjpeg_rs::Subsampling::S420).quality(self.0);
+        self.1 = encoder.encode_rgb(picture.rgb(), picture.width, picture.height)?;
+        Ok(&self.1)
     }
 }
 

@@ -12,10 +12,17 @@
 //!
 //! compares the JPEG encoders alone: at four qualities, on photographs, video frames and screens. `--best` takes the best round
 //! of each instead of the median, on a machine that others use.
+//!
+//! ```sh
+//! cargo run --release -- --inputs [--rounds 5] [--content photographs]
+//! ```
+//!
+//! compares RGB, BGRA and I420 as input, and one thread with two on a picture's bands.
 
 mod charts;
 mod contents;
 mod encoders;
+mod inputs;
 mod matrix;
 mod pictures;
 
@@ -43,6 +50,7 @@ struct Row {
 fn main() -> Result<()> {
     let (mut rounds, mut quality, mut paths) = (15_usize, 75_usize, Vec::new());
     let (mut is_matrix, mut is_best, mut charts) = (false, false, None::<PathBuf>);
+    let (mut is_inputs, mut content) = (false, None::<String>);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut text = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -53,14 +61,20 @@ fn main() -> Result<()> {
         match argument.as_str() {
             "--rounds" => rounds = number()?.max(1),
             "--matrix" => is_matrix = true,
+            "--inputs" => is_inputs = true,
+            "--content" => content = Some(text()?),
             "--best" => is_best = true,
             "--charts" => charts = Some(text()?.into()),
             "--quality" => quality = number()?.clamp(1, 100),
             _ => paths.push(argument.into()),
         }
     }
+    let pick = if is_best { best } else { median };
+    if is_inputs {
+        return inputs::run(rounds, pick, content.as_deref());
+    }
     if is_matrix {
-        return matrix::run(rounds, if is_best { best } else { median }, charts.as_deref());
+        return matrix::run(rounds, pick, charts.as_deref());
     }
     let pictures = pictures::load(&paths)?;
     let mut rows = Vec::new();

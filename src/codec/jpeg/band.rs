@@ -11,6 +11,7 @@ use super::huffman::{Codes, Histogram};
 use super::layout::Layout;
 use super::reconstruct::BandPicture;
 use super::scan::{Kept, LumaError, Picture, Scanner};
+use crate::kernel::join::Pieces;
 use crate::kernel::{Level, Simd, Vectorise, vectorise};
 
 /// Bands for each thread: more than one, as some are richer in detail than others.
@@ -42,6 +43,7 @@ pub(super) enum From {
 #[derive(Debug)]
 pub(super) struct Band {
     scanner: Scanner,
+    pieces: Pieces,
     writer: BitWriter,
     kept: Kept,
     pub(super) histogram: Histogram,
@@ -53,6 +55,7 @@ impl Default for Band {
     fn default() -> Self {
         Self {
             scanner: Scanner::default(),
+            pieces: Pieces::default(),
             writer: BitWriter::default(),
             kept: Kept::default(),
             histogram: Histogram::EMPTY,
@@ -82,7 +85,7 @@ impl Vectorise for BandWork<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { band, picture, intervals, pass } = self;
-        let Band { scanner, writer, kept, histogram, bytes, seen } = band;
+        let Band { scanner, pieces, writer, kept, histogram, bytes, seen } = band;
         let rows = picture.layout.rows_of(intervals.clone());
         match pass {
             Pass::Count(from) => {
@@ -102,7 +105,7 @@ impl Vectorise for BandWork<'_> {
                     *histogram = Histogram::EMPTY;
                     histogram
                 });
-                let mut coder = Coder { codes, writer, out: bytes, histogram };
+                let mut coder = Coder { codes, pieces, writer, out: bytes, histogram };
                 match from {
                     From::Frame => scanner.scan(simd, picture, intervals, &mut coder, seen),
                     From::Kept => scanner.scan_kept(simd, picture, intervals, kept, &mut coder, seen),

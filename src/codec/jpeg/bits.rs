@@ -1,7 +1,14 @@
 //! Bits to bytes, with a zero after each 0xFF (ITU-T T.81 F.1.2.3).
 
+use fearless_simd::{SimdBase, SimdInt, SimdMask, u8x32};
+
+use crate::kernel::Simd;
+
 /// Bytes of the buffer that bits go to before they are stuffed.
 const RAW_BYTES: usize = 8192;
+/// Bytes that are looked at together, and room for what is read beyond the last.
+const PIECE: usize = 32;
+const RAW_ROOM: usize = RAW_BYTES + PIECE;
 /// Most bits of one [`Cursor::put`].
 const MAX_PUT_BITS: u32 = 56;
 /// Bytes that one cursor takes at most: 24 blocks of 64 symbols of 27 bits.
@@ -15,12 +22,12 @@ pub(super) struct BitWriter {
     bits: u64,
     /// 0..=7 between calls.
     pending: u32,
-    raw: Box<[u8; RAW_BYTES + 8]>,
+    raw: Box<[u8; RAW_ROOM]>,
 }
 
 impl Default for BitWriter {
     fn default() -> Self {
-        Self { bits: 0, pending: 0, raw: Box::new([0; RAW_BYTES + 8]) }
+        Self { bits: 0, pending: 0, raw: Box::new([0; RAW_ROOM]) }
     }
 }
 
@@ -33,11 +40,12 @@ impl BitWriter {
     }
 
     /// Fills the last byte with ones and moves everything to `out`, as an interval's end asks.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(&mut self, simd: S, out: &mut Vec<u8>) {
         let missing = (8 - self.pending) % 8;
         let mut cursor = self.cursor();
         cursor.put((1 << missing) - 1, missing);
-        cursor.flush(out);
+        cursor.flush(simd, out);
     }
 }
 
@@ -46,7 +54,7 @@ pub(super) struct Cursor<'a> {
     bits: u64,
     pending: u32,
     at: usize,
-    raw: &'a mut [u8; RAW_BYTES + 8],
+    raw: &'a mut [u8; RAW_ROOM],
     kept: (&'a mut u64, &'a mut u32),
 }
 
@@ -65,48 +73,76 @@ impl Cursor<'_> {
 
     /// Moves the whole bytes to `out`, stuffed; bits of a byte that isn't whole stay for the next cursor.
     #[inline(always)]
-    pub(super) fn flush(self, out: &mut Vec<u8>) {
-        let (pieces, rest) = self.raw[..self.at.min(RAW_BYTES)].as_chunks::<32>();
-        for piece in pieces {
-            if piece.iter().fold(false, |found, &byte| found | (byte == 0xFF)) {
-                stuff(piece, out);
-            } else {
-                out.extend_from_slice(piece);
-            }
-        }
-        stuff(rest, out);
+    pub(super) fn flush<S: Simd>(self, simd: S, out: &mut Vec<u8>) {
+        let len = self.at.min(RAW_BYTES);
+        let start = out.len();
+        // Room for a zero after each, and for what is written beyond the last.
+        out.resize(start + 2 * len + 2 * PIECE, 0);
+        let stuffed = stuff(simd, self.raw, len, &mut out[start..]);
+        out.truncate(start + stuffed);
         (*self.kept.0, *self.kept.1) = (self.bits, self.pending);
     }
 }
 
+/// Copies `len` bytes with a zero after each 0xFF; gives their number. What follows them in `out` is overwritten with anything.
+///
+/// Pieces are copied whole, and what follows a 0xFF once more, a byte further.
 #[inline(always)]
-fn stuff(bytes: &[u8], out: &mut Vec<u8>) {
-    for piece in bytes.split_inclusive(|&byte| byte == 0xFF) {
-        out.extend_from_slice(piece);
-        if piece.last() == Some(&0xFF) {
-            out.push(0);
+fn stuff<S: Simd>(simd: S, raw: &[u8; RAW_ROOM], len: usize, out: &mut [u8]) -> usize {
+    let (mut from, mut to) = (0, 0);
+    while from < len {
+        let (Some(piece), Some(place)) = (raw[from..].first_chunk::<PIECE>(), out[to..].first_chunk_mut()) else {
+            break;
+        };
+        *place = *piece;
+        let count = PIECE.min(len - from);
+        let found = u8x32::from_slice(simd, piece).simd_eq(0xFF).to_bitmask() & (u64::MAX >> (64 - count));
+        if found == 0 {
+            (from, to) = (from + count, to + count);
+            continue;
         }
+        let whole = found.trailing_zeros() as usize + 1;
+        if let Some(zero) = out.get_mut(to + whole) {
+            *zero = 0;
+        }
+        (from, to) = (from + whole, to + whole + 1);
     }
+    to
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::{Vectorise, each_level, vectorise};
 
-    #[test]
-    fn bits_become_stuffed_bytes() {
+    struct Write(usize);
+
+    impl Vectorise for Write {
+        type Output = (Vec<u8>, Vec<u8>);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            written(simd, self.0)
+        }
+    }
+
+    /// Bytes that are written, and the bits they are made from, a flush after so many writes.
+    #[inline(always)]
+    fn written<S: Simd>(simd: S, writes: usize) -> (Vec<u8>, Vec<u8>) {
         let mut writer = BitWriter::default();
         let (mut out, mut expected, mut seed) = (Vec::new(), Vec::new(), 1_u64);
-        for round in 0..5000 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let len = (seed >> 40) as u32 % (MAX_PUT_BITS + 1);
-            let bits = if round % 3 == 0 { u64::MAX } else { seed } & ((1 << len) - 1);
+        for round in 0..3000_usize.next_multiple_of(writes) / writes {
             let mut cursor = writer.cursor();
-            cursor.put(bits, len);
-            expected.extend((0..len).rev().map(|bit| (bits >> bit & 1) as u8));
-            cursor.flush(&mut out);
+            for put in 0..writes {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let len = (seed >> 40) as u32 % (MAX_PUT_BITS + 1);
+                let bits = if (round + put) % 3 == 0 { u64::MAX } else { seed } & ((1 << len) - 1);
+                cursor.put(bits, len);
+                expected.extend((0..len).rev().map(|bit| (bits >> bit & 1) as u8));
+            }
+            cursor.flush(simd, &mut out);
         }
-        writer.finish(&mut out);
+        writer.finish(simd, &mut out);
         expected.resize(expected.len().next_multiple_of(8), 1);
         let expected: Vec<u8> = expected
             .as_chunks::<8>()
@@ -115,6 +151,16 @@ mod tests {
             .map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit))
             .flat_map(|byte| if byte == 0xFF { vec![0xFF, 0] } else { vec![byte] })
             .collect();
-        assert_eq!(out, expected);
+        (out, expected)
+    }
+
+    #[test]
+    fn bits_become_stuffed_bytes_at_each_level() {
+        each_level!(level => {
+            for writes in [1, 7, 500] {
+                let (out, expected) = vectorise(level, Write(writes));
+                assert!(out == expected, "{writes} writes");
+            }
+        });
     }
 }

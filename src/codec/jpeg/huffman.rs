@@ -1,7 +1,8 @@
 //! Huffman codes: tables for coding, and the best table for given symbol counts.
 
-use super::tables::{HuffmanSpec, SpecPair};
-use crate::kernel::symbols::{DC_ROW, END_ROW, ROWS, SymbolList};
+use super::tables::{self, HuffmanSpec, SpecPair};
+use crate::kernel::join::CodeWords;
+use crate::kernel::symbols::{DC_ROW, END_ROW, NO_ROW, ROWS, SymbolList};
 
 /// The symbol that ends a block.
 const END_OF_BLOCK: u8 = 0x00;
@@ -60,13 +61,19 @@ impl Code {
 
 /// The codes of luma and chroma, by row and class.
 #[derive(Clone, Debug)]
-pub(super) struct Codes([Code; ENTRIES]);
+pub(super) struct Codes {
+    entries: [Code; ENTRIES],
+    /// The same for vectors.
+    pub(super) words: CodeWords,
+}
 
 impl Codes {
     pub(super) fn new(specs: &[SpecPair; 2]) -> Self {
-        let mut codes = [Code::default(); ENTRIES];
-        for ([dc, ac], codes) in specs.iter().zip(codes.chunks_exact_mut(KIND_ENTRIES)) {
+        let mut entries = [Code::default(); ENTRIES];
+        let mut words = CodeWords::default();
+        for (kind, ([dc, ac], codes)) in specs.iter().zip(entries.chunks_exact_mut(KIND_ENTRIES)).enumerate() {
             let mut set = |row: u8, size: u8, code, bits| {
+                words.set(kind, row, size, code, bits);
                 for (class, is_negative) in [(size, false), (size | 16, true)] {
                     codes[usize::from(row) * ROW_CLASSES + usize::from(class)] =
                         Code::new(code, bits, u32::from(size), is_negative);
@@ -75,15 +82,15 @@ impl Codes {
             for_each_code(dc, |symbol, code, bits| set(DC_ROW, symbol & 15, code, bits));
             for_each_code(ac, |symbol, code, bits| match symbol {
                 END_OF_BLOCK => set(END_ROW, 0, code, bits),
-                _ => set((symbol >> 4) + 1, symbol & 15, code, bits),
+                _ => set(symbol >> 4, symbol & 15, code, bits),
             });
         }
-        Self(codes)
+        Self { entries, words }
     }
 
     #[inline(always)]
     pub(super) const fn of(&self, row: u8, value: i16) -> Code {
-        self.0[entry(row, value)]
+        self.entries[entry(row, value)]
     }
 }
 
@@ -128,7 +135,7 @@ impl Histogram {
 
     /// Bits that these symbols take with their magnitudes.
     pub(super) fn bits(&self, codes: &Codes) -> u64 {
-        self.0.iter().zip(&codes.0).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
+        self.0.iter().zip(&codes.entries).map(|(&count, code)| u64::from(count) * u64::from(code.len())).sum()
     }
 
     /// The tables for luma and chroma that code these symbols in the fewest bits.
@@ -138,11 +145,11 @@ impl Histogram {
 
     /// The same with a code for every symbol that a picture may need: for pictures like this one.
     pub(super) fn complete_tables(&self) -> [SpecPair; 2] {
-        self.counts().map(|[dc, ac]| {
-            let is_dc = |symbol: usize| symbol <= 11;
-            let is_ac = |symbol: usize| matches!(symbol % 16, 1..=10) || matches!(symbol, 0x00 | 0xF0);
-            [best_table(&complete(&dc, is_dc)), best_table(&complete(&ac, is_ac))]
-        })
+        let (mut counts, standard) = (self.counts(), tables::standard());
+        for (counts, spec) in counts.as_flattened_mut().iter_mut().zip(standard.as_flattened()) {
+            expect(counts, spec);
+        }
+        counts.map(|counts| counts.map(|counts| best_table(&counts)))
     }
 
     /// Counts of the symbols of luma and chroma, DC and AC.
@@ -155,19 +162,26 @@ impl Histogram {
                 u64::from(row[size]) + u64::from(row[size | 16])
             };
             let dc = std::array::from_fn(|size| if size < 16 { count(DC_ROW, size) } else { 0 });
-            let mut ac: [u64; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8 + 1, symbol % 16));
-            ac[usize::from(END_OF_BLOCK)] = count(END_ROW, 0);
+            let mut ac: [u64; 256] = std::array::from_fn(|symbol| count((symbol / 16) as u8, symbol % 16));
+            // What only fills a list up is no symbol.
+            ac[usize::from(NO_ROW) << 4] = 0;
             [dc, ac]
         })
     }
 }
 
-/// A symbol that wasn't seen counts as this part of one that was seen once.
-const UNSEEN: u64 = 64;
+/// Parts of a symbol that was seen once: the least that one counts which wasn't.
+const PARTS: u64 = 64;
+/// Symbols of the standard tables' likelihoods that count beside those seen.
+const EXPECTED: u64 = 32;
 
-/// Counts with none of zero where a symbol may come.
-fn complete(counts: &[u64; 256], may_come: impl Fn(usize) -> bool) -> [u64; 256] {
-    std::array::from_fn(|symbol| counts[symbol] * UNSEEN + u64::from(may_come(symbol)))
+/// Adds a few symbols as likely as the lengths of their standard codes say, so that few that were seen don't say too much; every
+/// symbol that a picture may need then has a count.
+fn expect(counts: &mut [u64; 256], standard: &HuffmanSpec) {
+    counts.iter_mut().for_each(|count| *count *= PARTS);
+    for_each_code(standard, |symbol, _, bits| {
+        counts[usize::from(symbol)] += (PARTS * EXPECTED >> bits).max(1);
+    });
 }
 
 /// Symbols a table may have, and the reserved one.
@@ -302,12 +316,12 @@ mod tests {
         let coded = |row, value| (codes.of(row, value).with(value), codes.of(row, value).len());
         assert_eq!(coded(END_ROW, 0), (0b1010, 4));
         assert_eq!(coded(ROWS + END_ROW, 0), (0b00, 2));
-        assert_eq!(coded(1, 1), (0b001, 3));
-        assert_eq!(coded(1, -1), (0b000, 3));
-        assert_eq!(coded(16, 0), (0b111_1111_1001, 11));
+        assert_eq!(coded(0, 1), (0b001, 3));
+        assert_eq!(coded(0, -1), (0b000, 3));
+        assert_eq!(coded(15, 0), (0b111_1111_1001, 11));
         assert_eq!(coded(DC_ROW, -2047), (0b1_1111_1110 << 11, 20));
         assert_eq!(coded(DC_ROW, 5), (0b100_101, 6));
-        assert_eq!(coded(0, 0), (0, 0));
+        assert_eq!(coded(NO_ROW, 0), (0, 0));
     }
 
     #[test]
@@ -329,7 +343,7 @@ mod tests {
         }
         let mut histogram = Histogram::EMPTY;
         for value in (-1023..=1023_i16).filter(|&value| value != 0) {
-            histogram.0[entry(1 + (value & 15) as u8, value)] += 1_000_000 >> (value.unsigned_abs().ilog2() * 2);
+            histogram.0[entry((value & 15) as u8, value)] += 1_000_000 >> (value.unsigned_abs().ilog2() * 2);
         }
         let bits = |specs: &[SpecPair; 2]| histogram.bits(&Codes::new(specs));
         let (best, complete) = (bits(&histogram.best_tables()), bits(&histogram.complete_tables()));

@@ -29,12 +29,19 @@ pub(super) struct Picture<'a> {
     pub(super) measure: bool,
 }
 
-/// One group in this many gives its symbols to the histogram that the next frame's tables are made from.
-const SAMPLED_GROUPS: usize = 8;
+/// Groups that give their symbols to the histogram that the next frame's tables are made from, where a picture has as many.
+const SAMPLED_GROUPS: usize = 64;
+/// One group in so many does at least.
+const MOST_SPARSE: usize = 8;
+
+/// One group in this many is in the sample of a picture.
+pub(super) fn sampled_every(layout: &Layout) -> usize {
+    (layout.groups_wide() * layout.mcus_high / SAMPLED_GROUPS).clamp(1, MOST_SPARSE)
+}
 
 /// Whether a group is one of those, which lie scattered over the picture.
-pub(super) const fn is_sampled(mcu_row: usize, group: usize) -> bool {
-    (group + 3 * mcu_row).is_multiple_of(SAMPLED_GROUPS)
+const fn is_sampled(mcu_row: usize, group: usize, every: usize) -> bool {
+    (group + 3 * mcu_row).is_multiple_of(every)
 }
 
 /// What quantising took from luma, as a decoder's samples show it.
@@ -97,10 +104,10 @@ struct Unit {
 /// Where symbols go: to a code stream, or into a histogram.
 pub(super) trait Sink {
     /// Takes the symbols of some blocks in the order of the scan; those of some groups are a sample of the picture.
-    fn take(&mut self, symbols: &mut SymbolList, is_sample: bool);
+    fn take<S: Simd>(&mut self, simd: S, symbols: &mut SymbolList, is_sample: bool);
 
     /// Ends restart interval `interval`; another follows unless it is the last.
-    fn end_interval(&mut self, interval: usize, is_last: bool);
+    fn end_interval<S: Simd>(&mut self, simd: S, interval: usize, is_last: bool);
 }
 
 /// Where the coefficients of a band come from.
@@ -461,7 +468,7 @@ impl Scanner {
             // What the group before ended with is not known: its own first blocks say about the same.
             let mut before = self.group.first_dcs(layout);
             self.group.list(simd, mcus, &mut before, &mut self.symbols);
-            sink.take(&mut self.symbols, true);
+            sink.take(simd, &mut self.symbols, true);
         }
     }
 }
@@ -481,6 +488,7 @@ impl<K: Sink> Scan<'_, K> {
     fn run<S: Simd, B: Source>(&mut self, simd: S, source: &mut B, intervals: Range<usize>) {
         let Self { picture, group, symbols, error, sink, seen } = self;
         let layout = picture.layout;
+        let every = sampled_every(layout);
         group.prepare(layout);
         **error = LumaError::default();
         for interval in intervals {
@@ -491,7 +499,7 @@ impl<K: Sink> Scan<'_, K> {
                     source.quantise_group(simd, picture, group, mcu_row, index);
                     let mcus = group.whole_mcus(layout, mcu_row, index);
                     group.list(simd, mcus, &mut before, symbols);
-                    sink.take(symbols, is_sampled(mcu_row, index));
+                    sink.take(simd, symbols, is_sampled(mcu_row, index, every));
                     let first_mcu = index * GROUP_MCUS;
                     if picture.measure {
                         error.add(group.luma_error(simd, picture, mcu_row, first_mcu, mcus));
@@ -501,7 +509,7 @@ impl<K: Sink> Scan<'_, K> {
                     }
                 }
             }
-            sink.end_interval(interval, interval + 1 == layout.intervals());
+            sink.end_interval(simd, interval, interval + 1 == layout.intervals());
         }
     }
 }
