@@ -295,6 +295,11 @@ impl Session {
         if self.is_steered() { self.controller.next_chance(now) } else { self.link.free_at(self.config.fps) }
     }
 
+    /// What a decoder will see of the last packet, of which `codec` was: see [`Coder::reconstruction`].
+    pub fn reconstruction(&self, codec: Codec) -> Option<Frame<'_>> {
+        self.coder.reconstruction(codec)
+    }
+
     /// What the session was opened with, and has been changed to.
     pub fn config(&self) -> &SessionConfig {
         &self.config

@@ -17,7 +17,8 @@ use crate::cli::parse;
 ///
 /// Frames are captured, sized by a controller, sent over a link whose capacity follows a trace, and shown; receipts come back
 /// over a link of their own. The same arguments give the same figures. Without --clip frames are mere sizes, and five minutes
-/// take a blink; with it the real H.264 encoder makes them, and what is shown is measured.
+/// take a blink. With it they are coded, and what is shown is measured: ours go through a session as the service has it, with its
+/// sizes and promises, those of other controllers through the bare H.264 encoder.
 ///
 /// A link is a file with mahimahi's times in ms (1500 bytes each), a file of seconds and Mbit/s, const:KBPS, or
 /// steps:KBPS@SECONDS,KBPS@SECONDS,... which lasts so long each, over and over.
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     mode: Mode,
     /// Frames captured a second.
     #[arg(long, default_value = "60", value_parser = parse::fps)]
-    fps: f64,
+    pub(super) fps: f64,
     /// Time to simulate; the first five seconds aren't reported.
     #[arg(long, value_name = "S", default_value = "300")]
     seconds: f64,
@@ -88,6 +89,9 @@ pub(crate) struct Args {
     /// Code these frames for real, forward and backward over and over, and measure what is shown.
     #[arg(long, value_name = "FILE")]
     pub(super) clip: Option<PathBuf>,
+    /// Our controller, too, has the bare encoder and no session.
+    #[arg(long, requires = "clip")]
+    pub(super) bare: bool,
     /// Frames of the clip that are used.
     #[arg(long, value_name = "N", default_value = "300", requires = "clip", value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub(super) clip_frames: u16,
@@ -134,7 +138,6 @@ impl Args {
             warm_up_seconds: (self.seconds / 2.0).clamp(0.0, 5.0),
             decode_time: Duration::from_millis(self.decode_ms.into()),
             seed: self.seed,
-            clock: Some(crate::cli::clock),
             ..SimulationConfig::new(Arc::clone(&self.down), Arc::clone(&self.up))
         };
         config.validate().map_err(usage)?;
