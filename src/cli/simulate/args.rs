@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use auralink::Mode;
 use auralink::netem::senders::Setting;
-use auralink::netem::{LinkConfig, Loss, ModelConfig, Receipts, SimulationConfig, TcpConfig, Trace};
+use auralink::netem::{ModelConfig, Receipts, SimulationConfig, TcpConfig, Trace};
 use clap::ValueEnum;
 
-use super::link;
+use super::link::{self, Shape};
 use crate::cli::exit::{Failure, Result};
 use crate::cli::parse;
 
@@ -121,16 +121,18 @@ enum When {
 impl Args {
     /// What is simulated.
     pub(super) fn setting(&self) -> Result<Setting> {
-        let link = LinkConfig {
-            queue_packets: (self.queue_packets > 0).then_some(self.queue_packets),
+        let shape = Shape {
+            queue_packets: self.queue_packets,
             codel: self.codel,
-            propagation: Duration::from_secs_f64(self.rtt_ms / 2000.0),
-            jitter: Duration::from_secs_f64(self.jitter_ms / 1000.0),
-            loss: Loss::Never,
+            rtt_ms: self.rtt_ms,
+            loss_percent: self.loss_percent,
+            loss_burst: self.loss_burst,
+            jitter_ms: self.jitter_ms,
         };
+        let [down_link, up_link] = shape.links()?;
         let config = SimulationConfig {
-            down_link: LinkConfig { loss: self.loss()?, ..link },
-            up_link: link,
+            down_link,
+            up_link,
             tcp: self.tcp.map(|tcp| if tcp == Tcp::Tuned { TcpConfig::default() } else { TcpConfig::UNTUNED }),
             receipts: if self.receipts == When::Packet { Receipts::EachPacket } else { Receipts::EachFrame },
             fps: self.fps,
@@ -158,33 +160,9 @@ impl Args {
     pub(super) fn encode_time(&self) -> Duration {
         Duration::from_millis(self.encode_ms.into())
     }
-
-    /// Bursts so long on average, so that as much is lost altogether.
-    fn loss(&self) -> Result<Loss> {
-        let share = self.loss_percent / 100.0;
-        if !(1.0..=1000.0).contains(&self.loss_burst) {
-            return Err(Failure::usage(format!("loss_burst: {} is outside 1..=1000", self.loss_burst)));
-        }
-        if share == 0.0 {
-            return Ok(Loss::Never);
-        }
-        if self.loss_burst == 1.0 || share == 1.0 {
-            return Ok(Loss::Independent { probability: share });
-        }
-        let to_good = 1.0 / self.loss_burst;
-        let to_bad = to_good * share / (1.0 - share);
-        if to_bad > 1.0 {
-            let least = share / (1.0 - share);
-            return Err(Failure::usage(format!(
-                "loss_burst: {} is too short for {} % lost, which comes in bursts of at least {least:.1}",
-                self.loss_burst, self.loss_percent
-            )));
-        }
-        Ok(Loss::Bursts { to_bad, to_good, probability: 1.0 })
-    }
 }
 
 /// Numbers of the command line that are out of bounds are usage.
-pub(super) fn usage(error: auralink::Error) -> Failure {
+pub(crate) fn usage(error: auralink::Error) -> Failure {
     Failure::usage(error.to_string())
 }

@@ -12,42 +12,42 @@ use super::frames::Frames;
 const REMEMBERED: usize = 512;
 
 /// A frame that was sent.
-pub(super) struct Sent {
-    pub(super) frame_number: u64,
+pub(crate) struct Sent {
+    pub(crate) frame_number: u64,
     /// The encoder's number of it.
-    pub(super) id: u64,
-    pub(super) predicted_from: Option<u64>,
-    pub(super) is_lost: bool,
-    pub(super) score: Score,
-    /// What a decoder makes of it, at the size of the clip.
-    luma: FrameBuf,
+    pub(crate) id: u64,
+    pub(crate) predicted_from: Option<u64>,
+    pub(crate) is_lost: bool,
+    pub(crate) score: Score,
+    /// What a decoder makes of it, at the size of the clip, where that is kept.
+    luma: Option<FrameBuf>,
 }
 
 /// What was sent of late, ascending.
 #[derive(Default)]
-pub(super) struct History {
+pub(crate) struct History {
     sent: VecDeque<Sent>,
 }
 
 /// Puts decoded frames beside those of the clip.
-pub(super) struct Eye {
-    pub(super) frames: Frames,
-    pub(super) level: Level,
+pub(crate) struct Eye {
+    pub(crate) frames: Frames,
+    pub(crate) level: Level,
     resizer: Resizer,
 }
 
 impl History {
-    pub(super) fn find(&self, frame_number: u64) -> Option<&Sent> {
+    pub(crate) fn find(&self, frame_number: u64) -> Option<&Sent> {
         self.sent.iter().find(|sent| sent.frame_number == frame_number)
     }
 
     /// What the next frame is predicted from that doesn't stand alone: as the encoder does, the newest unless that is known to be
     /// lost; what it takes instead has arrived.
-    pub(super) fn reference(&self) -> Option<u64> {
+    pub(crate) fn reference(&self) -> Option<u64> {
         self.sent.back().map(|newest| newest.frame_number).filter(|&from| !self.is_broken(from))
     }
 
-    pub(super) fn push(&mut self, sent: Sent) {
+    pub(crate) fn push(&mut self, sent: Sent) {
         if self.sent.len() == REMEMBERED {
             self.sent.pop_front();
         }
@@ -55,7 +55,7 @@ impl History {
     }
 
     /// Notes that a frame is lost, and returns the encoder's number of it.
-    pub(super) fn lose(&mut self, frame_number: u64) -> Option<u64> {
+    pub(crate) fn lose(&mut self, frame_number: u64) -> Option<u64> {
         let sent = self.sent.iter_mut().find(|sent| sent.frame_number == frame_number)?;
         sent.is_lost = true;
         Some(sent.id)
@@ -77,17 +77,17 @@ impl History {
 }
 
 impl Eye {
-    pub(super) fn new(frames: Frames, level: Level) -> Self {
+    pub(crate) fn new(frames: Frames, level: Level) -> Self {
         Self { frames, level, resizer: Resizer::default() }
     }
 
     /// The luma of a decoded frame at the size of the clip, and how near it is to the frame it was made of.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         frame_number: u64,
         decoded: &auralink::Frame<'_>,
         pool: &ThreadPool,
-    ) -> auralink::Result<Option<(FrameBuf, Score)>> {
+    ) -> auralink::Result<Option<(Option<FrameBuf>, Score)>> {
         let Some(source) = self.frames.get(frame_number) else { return Ok(None) };
         let mut luma = FrameBuf::zeroed(PixelFormat::Gray8, decoded.width(), decoded.height())?;
         for (y, row) in luma.data_mut().chunks_exact_mut(decoded.width() as usize).enumerate() {
@@ -99,23 +99,24 @@ impl Eye {
             luma = grown;
         }
         let measured = quality::compare(self.level, source.plane(0), luma.as_frame().plane(0), pool)?;
-        Ok(Some((luma, Score { ssim: measured.ssim, psnr_db: measured.psnr_db })))
+        Ok(Some((Some(luma), Score { ssim: measured.ssim, psnr_db: measured.psnr_db })))
     }
 
     /// How near what was sent is to another frame of the clip.
-    pub(super) fn compare(&self, sent: &Sent, captured: u64, pool: &ThreadPool) -> Option<Score> {
+    pub(crate) fn compare(&self, sent: &Sent, captured: u64, pool: &ThreadPool) -> Option<Score> {
         let captured = self.frames.get(captured)?;
-        let measured = quality::compare(self.level, captured.plane(0), sent.luma.as_frame().plane(0), pool).ok()?;
+        let measured =
+            quality::compare(self.level, captured.plane(0), sent.luma.as_ref()?.as_frame().plane(0), pool).ok()?;
         Some(Score { ssim: measured.ssim, psnr_db: measured.psnr_db })
     }
 }
 
 impl Sent {
-    pub(super) fn new(
+    pub(crate) fn new(
         frame_number: u64,
         id: u64,
         predicted_from: Option<u64>,
-        (luma, score): (FrameBuf, Score),
+        (luma, score): (Option<FrameBuf>, Score),
     ) -> Self {
         Self { frame_number, id, predicted_from, is_lost: false, score, luma }
     }

@@ -1,20 +1,20 @@
 //! `auralink simulate`: frames over a recorded network, in virtual time.
 
-mod args;
+pub(crate) mod args;
 mod clip;
 mod frames;
-mod history;
-mod link;
+pub(crate) mod history;
+pub(crate) mod link;
 mod plot;
-mod promises;
+pub(crate) mod promises;
 mod session;
-mod table;
+pub(crate) mod table;
 
 use auralink::netem::senders::{self, Setting};
 use auralink::netem::{Endpoint, ModelSource, Paired, Report, Simulation};
 
 pub(crate) use args::Args;
-use args::usage;
+pub(crate) use args::usage;
 use clip::Clip;
 use frames::Frames;
 use promises::Kept;

@@ -1,13 +1,13 @@
 //! What a session promised, and what became of it.
 
-use auralink::rate::{Reason, Scale};
+use auralink::PacketInfo;
+use auralink::rate::Reason;
 use auralink::session::Fallback;
-use auralink::{PacketInfo, SessionConfig};
 use serde::Serialize;
 
 /// Packets of a run, the warm-up's included, by what they kept.
 #[derive(Debug, Default)]
-pub(super) struct Promises {
+pub(crate) struct Promises {
     packets: u64,
     fallbacks: [u64; Fallback::ALL.len()],
     below_floor: u64,
@@ -19,13 +19,13 @@ pub(super) struct Promises {
     unsaid: u64,
     ssim_sum: f64,
     scale_sum: f64,
-    scale: Option<Scale>,
+    scale: Option<f64>,
     changes: u64,
 }
 
 /// Packets that said that a promise gave way, by why.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Fallbacks {
+pub(crate) struct Fallbacks {
     pub(super) quality_floor: u64,
     pub(super) budget: u64,
     pub(super) latency: u64,
@@ -34,7 +34,7 @@ pub(super) struct Fallbacks {
 
 /// The same in figures. SSIM is at the packets' own sizes, as it is promised.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     pub(super) packets: u64,
     pub(super) fallback_percent: f64,
     pub(super) fallbacks: Fallbacks,
@@ -52,15 +52,38 @@ pub(super) struct Kept {
     pub(super) resolution_changes_per_minute: f64,
 }
 
+/// What matters of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) ssim: f64,
+    pub(crate) reduction: f64,
+    /// Whether the link is why it is as it is.
+    pub(crate) by_link: bool,
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) scale: f64,
+}
+
+impl Seen {
+    pub(super) fn of(info: &PacketInfo) -> Self {
+        Self {
+            ssim: info.ssim.unwrap_or(1.0),
+            reduction: info.reduction(),
+            by_link: matches!(info.plan.reason, Reason::Window { .. } | Reason::LinkLimits { .. }),
+            fallback: info.fallback,
+            scale: info.plan.scale.factor(),
+        }
+    }
+}
+
 impl Promises {
-    pub(super) fn count(&mut self, info: &PacketInfo, config: &SessionConfig) {
-        let ssim = info.ssim.unwrap_or(1.0);
-        let is_below = ssim < config.floor();
-        let is_over = info.reduction() < config.reduction();
+    /// Takes a packet of a session that promised an SSIM of `floor` and `reduction`.
+    pub(crate) fn count(&mut self, seen: &Seen, floor: f64, reduction: f64) {
+        let Seen { ssim, by_link, scale, .. } = *seen;
+        let is_below = ssim < floor;
+        let is_over = seen.reduction < reduction;
         let is_broken = is_below || is_over;
-        let by_link = matches!(info.plan.reason, Reason::Window { .. } | Reason::LinkLimits { .. });
         self.packets += 1;
-        if let Some(fallback) = info.fallback {
+        if let Some(fallback) = seen.fallback {
             let at = Fallback::ALL.iter().position(|&other| other == fallback);
             if let Some(count) = at.and_then(|at| self.fallbacks.get_mut(at)) {
                 *count += 1;
@@ -70,13 +93,13 @@ impl Promises {
         self.over_size += u64::from(is_over);
         self.broken += u64::from(is_broken);
         self.broken_freely += u64::from(is_broken && !by_link);
-        self.unsaid += u64::from(is_broken && info.fallback.is_none());
+        self.unsaid += u64::from(is_broken && seen.fallback.is_none());
         self.ssim_sum += ssim;
-        self.scale_sum += info.plan.scale.factor();
-        self.changes += u64::from(self.scale.replace(info.plan.scale).is_some_and(|before| before != info.plan.scale));
+        self.scale_sum += scale;
+        self.changes += u64::from(self.scale.replace(scale).is_some_and(|before| before != scale));
     }
 
-    pub(super) fn kept(&self, seconds: f64) -> Kept {
+    pub(crate) fn kept(&self, seconds: f64) -> Kept {
         let packets = self.packets.max(1) as f64;
         let percent = |count: u64| 100.0 * count as f64 / packets;
         let [quality_floor, budget, latency, codec_error] = self.fallbacks;

@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 use super::Args;
 use super::frames::Frames;
 use super::history::{Eye, History, Sent};
-use super::promises::Promises;
+use super::promises::{Promises, Seen};
 use crate::cli::exit::{Failure, Result};
 use crate::cli::thread_pool;
 
@@ -74,7 +74,8 @@ impl SessionEnd {
         {
             self.history.push(Sent::new(frame_number, 0, predicted_from, seen));
         }
-        self.promises.count(info, self.session.config());
+        let config = self.session.config();
+        self.promises.count(&Seen::of(info), config.floor(), config.reduction());
         let bytes = u32::try_from(info.compressed_bytes).unwrap_or(u32::MAX);
         let encoded = Encoded { bytes, predicted_from, encode_time: self.encode_time };
         Ok(Outgoing { frame_number, encoded, budget: info.plan.budget_bytes.unwrap_or(bytes) })

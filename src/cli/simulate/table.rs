@@ -7,7 +7,7 @@ use super::promises::{Fallbacks, Kept};
 
 /// What one controller gave.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     pub(super) controller: String,
     #[serde(flatten)]
     pub(super) report: Report,
@@ -18,7 +18,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(controller: &str, report: Report, oracle: Option<&Report>, promises: Option<Kept>) -> Self {
+    pub(crate) fn new(controller: &str, report: Report, oracle: Option<&Report>, promises: Option<Kept>) -> Self {
         let signal_excess_ms = oracle.map(|oracle| {
             let (own, least) = (&report.signal_delay_ms, &oracle.signal_delay_ms);
             Delays {
@@ -33,7 +33,7 @@ impl Outcome {
 }
 
 /// A line for each, below a heading.
-pub(super) fn table(outcomes: &[Outcome]) -> String {
+pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let width = outcomes.iter().map(|outcome| outcome.controller.len()).max().unwrap_or(0).max(10);
     let mut text = format!(
         "{:width$}   used    sent   shown  frame delay p50/p95/p99     signal delay p50/p95/p99     frozen   drops    SSIM\n",
