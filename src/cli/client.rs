@@ -133,6 +133,8 @@ pub(crate) struct Stream {
     in_flight: VecDeque<(u64, Instant)>,
     /// Whether acknowledgements tell times, as was said when the stream was opened.
     tells_times: bool,
+    /// Whether packets are acknowledged as they come.
+    acknowledges: bool,
     start: Instant,
 }
 
@@ -152,6 +154,7 @@ impl Stream {
                 window: opened.window.max(1) as usize,
                 in_flight: VecDeque::new(),
                 tells_times,
+                acknowledges: true,
                 start: Instant::now(),
             }),
             Some(Response::Error(error)) => Err(Failure::data(format!("server: {}", error.message))),
@@ -192,7 +195,7 @@ impl Stream {
                     let received_us = if self.tells_times { self.start.elapsed().as_micros() as u64 } else { 0 };
                     let ack = Request::Ack(Ack { frame_number: packet.frame_number, received_us, ..Ack::default() });
                     // A full queue means that newer news are on their way; waiting here could hold both sides up.
-                    if let Some(requests) = &self.requests {
+                    if let Some(requests) = self.requests.as_ref().filter(|_| self.acknowledges) {
                         let _ = requests.try_send(CompressStreamRequest { message: Some(ack) });
                     }
                     return Ok(Some(Answer::Packet(Box::new(packet), latency)));
@@ -212,6 +215,17 @@ impl Stream {
                 Some(Response::Opened(_)) | None => {}
             }
         }
+    }
+
+    /// Leaves it to the caller to say what has come, by [`Stream::tell`].
+    pub(crate) fn leave_acknowledging(&mut self) {
+        self.acknowledges = false;
+    }
+
+    /// Says something if there is room for it now.
+    pub(crate) fn tell(&self, message: Request) -> bool {
+        let Some(requests) = &self.requests else { return false };
+        requests.try_send(CompressStreamRequest { message: Some(message) }).is_ok()
     }
 
     /// Tells the server that no more frames come; answers still do, until it ends the stream too.

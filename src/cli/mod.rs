@@ -17,6 +17,7 @@ mod probe;
 mod progress;
 mod pump;
 mod serve;
+mod shape;
 mod simulate;
 mod stop;
 mod stream;

@@ -29,7 +29,7 @@ pub(crate) struct Picture {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) color: ColorSpace,
-    data: Bytes,
+    pub(crate) data: Bytes,
 }
 
 impl Picture {
@@ -39,7 +39,7 @@ impl Picture {
         Self { format, width, height, color, data: Bytes::from(frame.into_data()) }
     }
 
-    fn shape(&self) -> (PixelFormat, u32, u32) {
+    pub(crate) fn shape(&self) -> (PixelFormat, u32, u32) {
         (self.format, self.width, self.height)
     }
 }
@@ -168,7 +168,7 @@ pub(crate) async fn pump(
 }
 
 /// Takes the answers that are still on their way, then ends the stream.
-async fn drain(stream: &mut Stream, driver: &mut impl Driver) -> Result<()> {
+pub(crate) async fn drain(stream: &mut Stream, driver: &mut impl Driver) -> Result<()> {
     let patience = Instant::now() + DRAIN[0];
     while !stream.is_idle() {
         match timeout_at(patience, stream.next()).await {
@@ -189,7 +189,7 @@ async fn drain(stream: &mut Stream, driver: &mut impl Driver) -> Result<()> {
     }
 }
 
-fn check_shape(frame_number: u64, picture: &Picture, first: (PixelFormat, u32, u32)) -> Result<()> {
+pub(crate) fn check_shape(frame_number: u64, picture: &Picture, first: (PixelFormat, u32, u32)) -> Result<()> {
     if picture.shape() == first {
         return Ok(());
     }

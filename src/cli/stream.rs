@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use auralink::Codec;
 use auralink::service::proto::{self, H264Settings, NetworkConditions, Open, Packet};
+use auralink::{Codec, Mode};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -19,13 +19,16 @@ use super::progress::Progress;
 use super::pump::{Driver, Feed, Picture, pump};
 use super::stop::Stop;
 use super::tally::{Tally, drop_name};
-use super::{parse, runtime};
+use super::{parse, runtime, shape};
 
 /// Send frames through a running service and take its packets.
 ///
 /// Without a declared network, frames go as fast as they are answered. With one, or with --fps or --realtime, they go at their
 /// frame rate: a link only means something in time. A frame whose time comes while the window is full is left out. At a frame
 /// rate and without a declared network, the network is measured, and frames follow it.
+///
+/// With --trace-down its packets go through a simulated link before they count as received, as `simulate` has it, but in real time:
+/// the service then follows that link, and the figures of it come at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub(crate) struct Args {
@@ -36,6 +39,8 @@ pub(crate) struct Args {
     server: String,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    shape: shape::Args,
     /// Write the packets: .h264, .mjpeg or .alz; - is standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -90,6 +95,16 @@ enum ModeName {
     Conservative,
     Adaptive,
     Aggressive,
+}
+
+impl ModeName {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Conservative => Mode::Conservative,
+            Self::Adaptive => Mode::Adaptive,
+            Self::Aggressive => Mode::Aggressive,
+        }
+    }
 }
 
 /// Frame rate of inputs that don't say.
@@ -149,7 +164,7 @@ impl Args {
             measure_quality: !self.no_measure,
             window: self.window,
             // The link that packets come by would gainsay one that is declared; and without a pace nothing is late.
-            receipts: (self.fps.is_some() || self.realtime) && self.bandwidth_kbps.is_none(),
+            receipts: (self.fps.is_some() || self.realtime || self.shape.is_given()) && self.bandwidth_kbps.is_none(),
             h264: self.deadline_ms.map(|deadline_ms| H264Settings { deadline_ms, ..H264Settings::default() }),
             ..Open::default()
         })
@@ -171,6 +186,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let source_fps = input.rate.map_or(USUAL_FPS, fps);
     let stream_fps = args.fps.unwrap_or(source_fps).clamp(1.0, 120.0);
     let pace = (args.fps.is_some() || args.realtime || args.bandwidth_kbps.is_some()).then_some(stream_fps);
+    let mut shaper = args.shape.shaper(stream_fps, args.mode.mode())?;
     let progress = Progress::new(input.extent.clone(), args.frames);
     let mut feed = Feed::start(input, None, args.frames)?;
     let mut listener = Listener {
@@ -187,7 +203,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let first = feed.next().await?.ok_or_else(|| no_frames(&args.input))?;
         let line = client::connect(&args.server, &args.access).await?;
         let mut stream = Stream::open(line, args.open(codec, &first, stream_fps)?).await?;
-        pump(&mut stream, first, &mut feed, pace, &stop, &mut listener).await
+        match &mut shaper {
+            None => pump(&mut stream, first, &mut feed, pace, &stop, &mut listener).await,
+            Some(shaper) => shape::pump(&mut stream, first, &mut feed, shaper, &stop, &mut listener).await,
+        }
     });
     let Listener { console, tally, unwritten, .. } = listener;
     if tally.frames == 0 || outcome.as_ref().is_err_and(Failure::is_quiet) {
@@ -198,6 +217,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         remark(summary);
     } else {
         console.line(summary)?;
+    }
+    if let Some(shaper) = shaper {
+        shaper.tell(&console, args.json)?;
     }
     if unwritten > 0 {
         remark(format_args!("auralink: {unwritten} packets were of another codec and weren't written"));

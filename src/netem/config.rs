@@ -44,8 +44,6 @@ pub struct SimulationConfig {
     pub decode_time: Duration,
     /// Where chance comes from.
     pub seed: u64,
-    /// A clock to measure the sender's decisions with, from any origin.
-    pub clock: Option<fn() -> Duration>,
 }
 
 impl SimulationConfig {
@@ -63,7 +61,6 @@ impl SimulationConfig {
             warm_up_seconds: 5.0,
             decode_time: Duration::ZERO,
             seed: 1,
-            clock: None,
         }
     }
 

@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::link::Link;
 use super::trace::OPPORTUNITY_BYTES;
-use super::transport::Parcel;
 
 /// Bytes of a frame that come together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +32,15 @@ impl Datagrams {
         }
     }
 
-    /// Sends the packets whose time has come, `gap` apart.
-    pub(super) fn emit(&mut self, now_ms: u64, gap: Duration, link: &mut Link<Parcel>) {
+    /// Hands the packets whose time has come to `send`, `gap` apart.
+    pub(super) fn emit(&mut self, now_ms: u64, gap: Duration, send: &mut dyn FnMut(Piece)) {
         let begin = Duration::from_millis(now_ms);
         let end = begin + Duration::from_millis(1);
         self.next = self.next.max(begin);
         while self.next < end {
             let Some(piece) = self.waiting.pop_front() else { return };
             self.waiting_bytes -= u64::from(piece.bytes);
-            link.send(piece.bytes, Parcel::Piece(piece), now_ms);
+            send(piece);
             self.next += gap;
         }
     }

@@ -1,7 +1,7 @@
 //! Watches a run and tells what it gave.
 
 use super::link::LinkTally;
-use super::report::{Decisions, Delays, Moment, Queues, Report};
+use super::report::{Delays, Moment, Queues, Report};
 use super::source::Score;
 
 /// Time without a new picture that is a freeze, ms.
@@ -68,7 +68,6 @@ pub(super) struct Measure {
     psnr: Mean,
     on_screen_ssim: Mean,
     on_screen_psnr: Mean,
-    decisions: Decisions,
 }
 
 impl Measure {
@@ -109,12 +108,6 @@ impl Measure {
         }
     }
 
-    pub(super) fn decided(&mut self, took_us: f64) {
-        let count = self.decisions.count + 1;
-        let mean_us = self.decisions.mean_us + (took_us - self.decisions.mean_us) / count as f64;
-        self.decisions = Decisions { count, mean_us };
-    }
-
     /// Looks at the link and the bytes that wait: before the transport, unsent in it, and at the bottleneck. Called at the
     /// beginning of each millisecond.
     pub(super) fn look(&mut self, now_ms: u64, link: &LinkTally, waiting: [u64; 3]) {
@@ -141,7 +134,7 @@ impl Measure {
     }
 
     /// Ends the watch.
-    pub(super) fn report(mut self, end_ms: u64, link: &LinkTally, undecodable: u64, has_clock: bool) -> Report {
+    pub(super) fn report(mut self, end_ms: u64, link: &LinkTally, undecodable: u64) -> Report {
         self.close_bin(link);
         let seconds = end_ms.saturating_sub(self.warm_ms).max(1) as f64 / 1000.0;
         let kbps = |bytes: u64| bytes as f64 * 8.0 / 1000.0 / seconds;
@@ -200,7 +193,7 @@ impl Measure {
                     bottleneck: percentile_of(&mut bottleneck),
                 }
             },
-            decisions: has_clock.then_some(self.decisions),
+            decisions: None,
             moments: self.moments(),
         }
     }
@@ -271,7 +264,7 @@ mod tests {
             measure.sent(number, 105, 100);
             measure.displayed(number, ms, None);
         }
-        let report = measure.report(1000, &LinkTally::default(), 0, false);
+        let report = measure.report(1000, &LinkTally::default(), 0);
         // Waits: 250 150 50 | 600 500 400 300 | 300 200 100.
         assert_eq!((report.signal_delay_ms.p50, report.signal_delay_ms.max), (250.0, 600.0));
         assert_eq!((report.frame_delay_ms.p50, report.frame_delay_ms.max), (50.0, 300.0));

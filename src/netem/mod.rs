@@ -32,6 +32,8 @@
 mod codel;
 mod config;
 mod datagrams;
+mod endpoint;
+mod lane;
 mod link;
 mod measure;
 mod model;
@@ -50,6 +52,7 @@ use std::time::Duration;
 use crate::rate::Controller;
 pub use crate::rate::Receipt;
 pub use config::{Receipts, SimulationConfig};
+pub use endpoint::{Endpoint, Outgoing, Paired};
 pub use link::{Link, LinkConfig, LinkTally, Loss};
 pub use model::{ModelConfig, ModelSource};
 pub use report::{Decisions, Delays, Moment, Queues, Report};
@@ -85,6 +88,24 @@ impl Sender for Controller {
 
     fn received(&mut self, receipt: &Receipt, now: Duration) {
         self.received(receipt, now);
+    }
+}
+
+impl<S: Sender + ?Sized> Sender for &mut S {
+    fn budget(&mut self, now: Duration) -> Option<u32> {
+        (**self).budget(now)
+    }
+
+    fn sent(&mut self, frame_number: u64, bytes: u32, now: Duration) {
+        (**self).sent(frame_number, bytes, now);
+    }
+
+    fn received(&mut self, receipt: &Receipt, now: Duration) {
+        (**self).received(receipt, now);
+    }
+
+    fn packet_gap(&self) -> Duration {
+        (**self).packet_gap()
     }
 }
 

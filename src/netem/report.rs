@@ -1,5 +1,7 @@
 //! What a run gave.
 
+use std::time::Duration;
+
 /// A distribution of delays, ms, by nearest rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "server", derive(serde::Serialize))]
@@ -34,6 +36,13 @@ pub struct Decisions {
     pub count: u64,
     /// What one took on average, us.
     pub mean_us: f64,
+}
+
+impl Decisions {
+    pub(super) fn add(&mut self, took: Duration) {
+        self.count += 1;
+        self.mean_us += (took.as_secs_f64() * 1e6 - self.mean_us) / self.count as f64;
+    }
 }
 
 /// A piece of the run, for charts.
@@ -105,7 +114,7 @@ pub struct Report {
     pub budget_error_p95_percent: f64,
     /// Bytes waiting on the way.
     pub queue_bytes_p95: Queues,
-    /// What deciding cost, where a clock was given.
+    /// What deciding cost, where that was measured ([`Paired::decisions`](super::Paired::decisions)).
     pub decisions: Option<Decisions>,
     /// The run piece by piece.
     #[cfg_attr(feature = "server", serde(skip))]

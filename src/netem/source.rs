@@ -42,7 +42,7 @@ pub trait Source {
     }
 }
 
-impl<S: Source + ?Sized> Source for Box<S> {
+impl<S: Source + ?Sized> Source for &mut S {
     fn encode(&mut self, frame_number: u64, budget: u32, now: Duration) -> Option<Encoded> {
         (**self).encode(frame_number, budget, now)
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::datagrams::{Datagrams, Piece};
-use super::link::Link;
 use super::tcp::{Ack, Segment, Stream, TcpConfig};
 
 /// What crosses the link toward the receiver.
@@ -11,6 +10,16 @@ use super::tcp::{Ack, Segment, Stream, TcpConfig};
 pub(super) enum Parcel {
     Piece(Piece),
     Segment(Segment),
+}
+
+impl Parcel {
+    /// Bytes of the packet.
+    pub(super) fn packet_bytes(self) -> u32 {
+        match self {
+            Self::Piece(piece) => piece.bytes,
+            Self::Segment(segment) => segment.packet_bytes(),
+        }
+    }
 }
 
 /// What carries frames.
@@ -43,13 +52,15 @@ impl Transport {
         }
     }
 
-    /// Sends what may go now; packets of their own `gap` apart.
-    pub(super) fn emit(&mut self, now_ms: u64, gap: Duration, link: &mut Link<Parcel>) {
+    /// Hands what may go now to `send`, with the bytes of each packet; packets of their own `gap` apart.
+    pub(super) fn emit(&mut self, now_ms: u64, gap: Duration, send: &mut dyn FnMut(u32, Parcel)) {
         match self {
-            Self::Datagrams(datagrams) => datagrams.emit(now_ms, gap, link),
+            Self::Datagrams(datagrams) => {
+                datagrams.emit(now_ms, gap, &mut |piece| send(piece.bytes, Parcel::Piece(piece)));
+            }
             Self::Stream(stream) => {
                 while let Some(segment) = stream.emit(now_ms) {
-                    link.send(segment.packet_bytes(), Parcel::Segment(segment), now_ms);
+                    send(segment.packet_bytes(), Parcel::Segment(segment));
                 }
             }
         }

@@ -27,9 +27,9 @@ const UNKNOWN_RATE: f64 = 60.0;
 const LEAST_RATE: f64 = 0.2;
 /// Round trip taken for granted where nothing is known, ms.
 const UNKNOWN_ROUND_TRIP_MS: f64 = 40.0;
-/// Bytes that may be in flight at first, and as many more as were received since: nobody's link is worse for them, and a
-/// declaration may be wrong.
-const FIRST_BYTES: f64 = 1_200.0;
+/// Bytes that may be in flight at first, and as many more as were received since: 64 kbit/s carry them in less than half a second,
+/// and a declaration may be wrong.
+const FIRST_BYTES: f64 = 3_000.0;
 const FIRST_BYTES_DECLARED: f64 = 24_000.0;
 /// Time that each of the first receipts has before another frame asks for it, ms.
 const FIRST_RECEIPT_MS: f64 = 300.0;
@@ -240,7 +240,7 @@ impl Controller {
     /// Holds the plan of a frame at `now`, expected to take `needed_bytes` at the best quality of use, to the budget.
     pub(crate) fn bind(&self, plan: &mut Plan, needed_bytes: f64, now: Duration) {
         let budget_bytes = self.budget(now).unwrap_or(LEAST_BYTES as u32);
-        plan.frame_divisor = 1;
+        (plan.frame_divisor, plan.link_bytes) = (1, Some(budget_bytes));
         match plan.reason {
             Reason::Reduction { budget_bytes: allowed, .. } if allowed <= budget_bytes => {}
             Reason::LinkHasRoom { .. } if f64::from(budget_bytes) > PLENTY * needed_bytes => {

@@ -10,6 +10,11 @@ const DOWN_REST: Duration = Duration::from_secs(1);
 /// The same of a larger one.
 const UP_AFTER: Duration = Duration::from_secs(3);
 const UP_REST: Duration = Duration::from_secs(10);
+/// A larger size that was given up so soon was taken for nothing: the rest before the next one is so many times as long, up to a
+/// bound.
+const FOR_NOTHING: Duration = Duration::from_secs(40);
+const REST_GROWTH: u32 = 3;
+const MAX_UP_REST: Duration = Duration::from_secs(120);
 
 /// The size that frames are coded at.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +22,16 @@ pub(crate) struct Ladder {
     scale: Scale,
     has_begun: bool,
     changed: Option<Duration>,
+    /// How long after the last change a larger size must wait, and when one was last taken.
+    up_rest: Duration,
+    went_up: Option<Duration>,
     /// Since when every plan has wanted a smaller size, or a larger one, and the nearest of those wanted.
     wish: Option<(Scale, Duration)>,
 }
 
 impl Ladder {
     pub(crate) const fn new() -> Self {
-        Self { scale: Scale::FULL, has_begun: false, changed: None, wish: None }
+        Self { scale: Scale::FULL, has_begun: false, changed: None, up_rest: UP_REST, went_up: None, wish: None }
     }
 
     /// The size of the last frame.
@@ -36,7 +44,7 @@ impl Ladder {
         if !self.has_begun {
             return wanted;
         }
-        let (after, rest) = if wanted < self.scale { (DOWN_AFTER, DOWN_REST) } else { (UP_AFTER, UP_REST) };
+        let (after, rest) = if wanted < self.scale { (DOWN_AFTER, DOWN_REST) } else { (UP_AFTER, self.up_rest) };
         let has_rested = self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
         match self.wish(wanted, now) {
             Some((wish, since)) if has_rested && now.saturating_sub(since) >= after => wish,
@@ -51,8 +59,18 @@ impl Ladder {
             self.scale = scale;
         }
         if scale != self.scale {
+            self.note_change(scale > self.scale, now);
             (self.scale, self.changed, self.wish) = (scale, Some(now), None);
         }
+    }
+
+    fn note_change(&mut self, is_up: bool, now: Duration) {
+        if is_up {
+            self.went_up = Some(now);
+            return;
+        }
+        let was_for_nothing = self.went_up.take().is_some_and(|went_up| now.saturating_sub(went_up) < FOR_NOTHING);
+        self.up_rest = if was_for_nothing { (REST_GROWTH * self.up_rest).min(MAX_UP_REST) } else { UP_REST };
     }
 
     fn wish(&self, wanted: Scale, now: Duration) -> Option<(Scale, Duration)> {
@@ -108,6 +126,23 @@ mod tests {
         assert_eq!(play(&[(5.0, 0), (5.1, 3), (20.0, 0)]), [(0.0, 0)]);
         let flicker: Vec<_> = (1..60).map(|k| (f64::from(k), k as usize % 2)).collect();
         assert_eq!(play(&flicker).len(), 2, "down once and then never long enough wanted up");
+    }
+
+    #[test]
+    fn what_was_taken_for_nothing_is_tried_less_often() {
+        // Wanted up for as long as it is small, and down as soon as it is large.
+        let mut ladder = Ladder::new();
+        let mut changes = Vec::new();
+        for second in 0..600_u64 {
+            let now = Duration::from_secs(second);
+            let wanted = if ladder.scale() == Scale::FULL { Scale::LADDER[1] } else { Scale::FULL };
+            let (before, scale) = (ladder.scale(), ladder.step(wanted, now));
+            ladder.note(wanted, scale, now);
+            if second > 0 && scale != before {
+                changes.push(second);
+            }
+        }
+        assert!(changes.len() <= 14, "{changes:?}");
     }
 
     #[test]

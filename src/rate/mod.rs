@@ -20,6 +20,7 @@ pub use controller::Controller;
 pub use h264::{Complexity, qp_of_quality, quality_of_qp};
 pub(crate) use ladder::Ladder;
 pub use mode::Mode;
+pub(crate) use model::usual_bytes;
 pub use plan::{Plan, Reason, Scale};
 pub use planner::{Goal, Hints};
 pub use receipt::Receipt;

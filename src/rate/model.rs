@@ -2,6 +2,7 @@
 //! the bytes by what their own content took.
 
 use crate::codec::Codec;
+use crate::rate::h264;
 
 /// Bytes of a JPEG before its first coefficient, tables included: most of a tiny picture.
 pub(crate) const JPEG_HEADER_BYTES: f64 = 620.0;
@@ -32,6 +33,14 @@ pub(crate) const fn pixels_per_ms(codec: Codec) -> f64 {
 /// Bytes of the coefficients of `pixels` at `quality`; grows with both.
 pub(crate) fn coefficient_bytes(pixels: f64, quality: u8) -> f64 {
     pixels * interpolate(quality, |row| row.1) / 8.0
+}
+
+/// How bytes grow with quality, without a unit.
+pub(crate) fn usual_bytes(codec: Codec, quality: u8, keyframe: bool) -> f64 {
+    match codec {
+        Codec::H264 => h264::usual_bytes(1e6, quality, keyframe),
+        Codec::Jpeg | Codec::Lossless => coefficient_bytes(1e6, quality),
+    }
 }
 
 /// SSIM at `quality`.

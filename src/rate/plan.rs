@@ -110,6 +110,8 @@ pub struct Plan {
     pub target_bytes: Option<u32>,
     /// Bytes the packet may take, where something limits them.
     pub budget_bytes: Option<u32>,
+    /// Bytes that a measured link takes now: never exceeded, whatever else is promised.
+    pub link_bytes: Option<u32>,
     /// Whether the packet must stand alone.
     pub keyframe: bool,
     /// Why.

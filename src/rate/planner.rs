@@ -6,8 +6,15 @@ use crate::limits;
 use crate::rate::{Complexity, h264, model};
 use crate::rate::{Mode, NetworkConditions, Plan, Reason, Scale};
 
-/// Quality under which a smaller picture looks better than a coarser one.
+/// Quality under which a smaller picture looks better than a coarser one, where its content doesn't need more to keep the floor; and
+/// how far under the mode's own quality that ends: content that keeps the floor at no size isn't made ever smaller.
 const SCALE_DOWN_QUALITY: u8 = 30;
+const LEAST_SCALE_DOWN: u8 = 10;
+/// Quality of the first picture of another size, at least.
+const LEAST_FIRST_QUALITY: u8 = 8;
+/// Frames a second that are left where some are left out to keep the floor, and the most that are then taken for one.
+const LEAST_FPS: f64 = 10.0;
+const MAX_PATIENCE: f64 = 3.0;
 /// Quality that has to fit at the smallest scale before frames are shed.
 const SHED_QUALITY: u8 = 15;
 /// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
@@ -42,6 +49,8 @@ pub struct Goal {
     pub complexity: f64,
     /// The same of H.264.
     pub h264: Complexity,
+    /// Quality that this content needs to keep the floor of SSIM; 0 where nothing is known yet.
+    pub floor_quality: u8,
     /// Scale of the frame before.
     pub scale: Scale,
     /// Whether the frame must stand alone.
@@ -73,6 +82,7 @@ impl Goal {
             quality: self.mode.quality(),
             target_bytes: None,
             budget_bytes: None,
+            link_bytes: None,
             keyframe: self.is_keyframe(self.scale),
             reason: Reason::Unlimited,
         };
@@ -113,7 +123,11 @@ impl Goal {
 
     /// The plan once sizes have settled, and what it is expected to give.
     pub fn hints(&self, network: Option<&NetworkConditions>) -> Hints {
-        let plan = Self { scale: self.plan(network).scale, ..*self }.plan(network);
+        self.hints_of(Self { scale: self.plan(network).scale, ..*self }.plan(network), network)
+    }
+
+    /// What a plan is expected to give.
+    pub(crate) fn hints_of(&self, plan: Plan, network: Option<&NetworkConditions>) -> Hints {
         let bytes = match self.codec {
             Codec::Lossless => self.raw_bytes as f64 * model::LOSSLESS_RATIO,
             Codec::Jpeg | Codec::H264 => {
@@ -147,7 +161,8 @@ impl Goal {
         plan.scale = scales()
             .find(|&scale| {
                 let margin = if scale > self.scale { up_margin } else { 1.0 };
-                self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin <= share
+                let fits = |quality, share| self.predicted(quality, scale, false) * margin <= share;
+                fits(SCALE_DOWN_QUALITY, share) && fits(self.floor_quality(), share * self.patience())
             })
             .or_else(|| scales().next_back())
             .unwrap_or(Scale::FULL);
@@ -186,6 +201,27 @@ impl Goal {
         scale == Scale::FULL || self.codec != Codec::H264 || (takes(self.width) && takes(self.height))
     }
 
+    /// Quality that content needs to keep the floor, as far as it is worth a smaller picture.
+    fn floor_quality(&self) -> u8 {
+        self.floor_quality.min(self.mode.quality().saturating_sub(LEAST_SCALE_DOWN)).max(1)
+    }
+
+    /// Shares of the link that a frame may wait for so as to keep the floor: fewer frames are better than a smaller picture, as
+    /// long as they are many.
+    pub(crate) fn patience(&self) -> f64 {
+        (self.fps / LEAST_FPS).floor().clamp(1.0, MAX_PATIENCE)
+    }
+
+    /// Bytes that the first picture of another size is hardly one without.
+    pub(crate) fn least_first_bytes(&self, scale: Scale) -> f64 {
+        self.predicted(LEAST_FIRST_QUALITY, scale, true)
+    }
+
+    /// Bytes of a packet that keeps the floor, as far as is known.
+    pub(crate) fn floor_bytes(&self, plan: &Plan) -> f64 {
+        if self.floor_quality == 0 { 0.0 } else { self.predicted(self.floor_quality(), plan.scale, plan.keyframe) }
+    }
+
     /// Bytes that a packet is expected to take at the mode's quality.
     pub(crate) fn needed(&self, plan: &Plan) -> f64 {
         self.predicted(self.mode.quality(), plan.scale, plan.keyframe)
@@ -221,6 +257,7 @@ mod tests {
             target_reduction: None,
             complexity: 1.0,
             h264: Complexity::default(),
+            floor_quality: 0,
             scale: Scale::FULL,
             keyframe: false,
         }
@@ -254,6 +291,14 @@ mod tests {
         assert!(narrow.scale < Scale::FULL && narrow.frame_divisor == 1, "{narrow}");
         let thread = goal().plan(Some(&link(64.0)));
         assert!(thread.frame_divisor > 1 && thread.frame_divisor <= MAX_DIVISOR, "{thread}");
+    }
+
+    #[test]
+    fn content_that_breaks_the_floor_is_made_smaller_sooner() {
+        let network = link(3_000.0);
+        let scale = |floor_quality| Goal { floor_quality, ..h264_goal() }.plan(Some(&network)).scale;
+        assert_eq!((scale(0), scale(30)), (Scale::FULL, Scale::FULL));
+        assert!(scale(100) < Scale::FULL && scale(100) > Scale::LADDER[4], "{:?}", scale(100));
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl Calls {
         allowed.map_err(|refusal| self.refuse(refusal))
     }
 
+    /// A session that the caller of a request may look at.
+    fn seen_entry<T>(&self, request: &Request<T>, id: &str) -> Result<Arc<Entry>, Status> {
+        let caller = caller(request.extensions())?;
+        self.entry(id, |owner| caller.may_see(owner))
+    }
+
     /// Codes the frames of a batch side by side; each is answered by itself.
     async fn batch(
         &self,
@@ -230,7 +236,13 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::AnalyzeNetworkConditionsRequest>,
     ) -> Result<Response<proto::AnalyzeNetworkConditionsResponse>, Status> {
-        let samples = wire::samples(request.get_ref()).map_err(|refusal| self.refuse(refusal))?;
+        let samples = match request.get_ref().session_id.as_str() {
+            "" => wire::samples(request.get_ref()).map_err(|refusal| self.refuse(refusal))?,
+            id => {
+                let network = self.seen_entry(&request, id)?.live().network;
+                vec![network.ok_or_else(|| Refusal::field("session_id", "nothing is known of its network yet"))?]
+            }
+        };
         let summary = rate::summarise(&samples).ok_or_else(|| Refusal::field("samples", "none given"))?;
         Ok(Response::new(wire::analysis(&summary)))
     }
@@ -239,6 +251,12 @@ impl FrameCompression for Calls {
         &self,
         request: Request<proto::GetCompressionHintsRequest>,
     ) -> Result<Response<proto::GetCompressionHintsResponse>, Status> {
+        let id = request.get_ref().session_id.as_str();
+        if !id.is_empty() {
+            let hints = self.seen_entry(&request, id)?.live().hints;
+            let hints = hints.ok_or_else(|| Refusal::field("session_id", "it has had no frame yet"))?;
+            return Ok(Response::new(wire::hints(&hints)));
+        }
         let query = wire::hint_query(request.get_ref(), &self.0.config().limits.picture);
         let query = query.map_err(|refusal| self.refuse(refusal))?;
         Ok(Response::new(wire::hints(&query.goal.hints(query.network.as_ref()))))

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::rate::{NetworkConditions, Plan};
+use crate::rate::{Hints, NetworkConditions, Plan};
 use crate::service::refusal::Refusal;
 use crate::service::wire::Source;
 use crate::session::{Recent, SessionConfig, Stats};
@@ -47,6 +47,9 @@ pub(crate) struct Live {
     pub(crate) latency_us: Recent,
     pub(crate) pace: Pace,
     pub(crate) plan: Option<Plan>,
+    /// What its next frame is expected to give, and its network; none before there is a session.
+    pub(crate) hints: Option<Hints>,
+    pub(crate) network: Option<NetworkConditions>,
 }
 
 /// Packets and bytes of the last seconds.
@@ -187,8 +190,15 @@ impl Registry {
         if entries.len() >= max {
             return Err(Refusal::busy(format!("{max} sessions are running, which is the limit")));
         }
-        let live =
-            Live { config, stats: Stats::default(), latency_us: Recent::default(), pace: Pace::default(), plan: None };
+        let live = Live {
+            config,
+            stats: Stats::default(),
+            latency_us: Recent::default(),
+            pace: Pace::default(),
+            plan: None,
+            hints: None,
+            network: config.network,
+        };
         let entry = Arc::new(Entry {
             id,
             owner: Arc::clone(owner),

@@ -102,6 +102,7 @@ fn code(
         quality: order.quality,
         target_bytes: None,
         budget_bytes: order.max_bytes.and_then(|bytes| u32::try_from(bytes).ok()),
+        link_bytes: None,
         keyframe: true,
         reason: Reason::Unlimited,
     };

@@ -316,6 +316,7 @@ mod tests {
             quality: 75,
             target_bytes: None,
             budget_bytes: None,
+            link_bytes: None,
             keyframe: true,
             reason: Reason::Unlimited,
         };

@@ -48,7 +48,7 @@ pub use stats::{Recent, Stats};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
-use crate::rate::{Cbr, Complexity, Controller, Goal, Ladder, NetworkConditions, Plan, Receipt, Scale};
+use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, Ladder, NetworkConditions, Plan, Receipt, Scale};
 use crate::resize::Resizer;
 use link::Link;
 use promise::Promise;
@@ -98,6 +98,8 @@ pub struct Session {
     h264: Complexity,
     ladder: Ladder,
     sent: Sent,
+    /// When the last packet was made.
+    sent_at: Option<Duration>,
     keyframe_wanted: bool,
     /// Frames until one is coded, where the plan sheds some.
     until_coded: u32,
@@ -133,6 +135,7 @@ impl Session {
             h264: Complexity::default(),
             ladder: Ladder::new(),
             sent: Sent::default(),
+            sent_at: None,
             keyframe_wanted: true,
             until_coded: 0,
             last_number: None,
@@ -244,7 +247,7 @@ impl Session {
     /// The plan of the next frame at `now`, as things are.
     pub fn plan(&self, now: Duration) -> Plan {
         let wanted = self.goal().plan(self.network().as_ref());
-        let scale = if self.is_steered() { self.ladder.step(wanted.scale, now) } else { wanted.scale };
+        let scale = if self.is_steered() { self.step(wanted.scale, now) } else { wanted.scale };
         let mut plan = if scale == wanted.scale { wanted } else { self.goal().plan_at(scale, self.network().as_ref()) };
         // JPEG stands alone unless it was agreed that its tables are sent once.
         if self.config.codec == Codec::Jpeg {
@@ -260,6 +263,14 @@ impl Session {
         plan
     }
 
+    /// The size of a frame for which `wanted` is wanted: another one only when there is room for its first picture.
+    fn step(&self, wanted: Scale, now: Duration) -> Scale {
+        let scale = self.ladder.step(wanted, now);
+        let is_new = self.sent_at.is_some() && scale != self.ladder.scale();
+        let has_room = |budget: u32| f64::from(budget) >= self.goal().least_first_bytes(scale);
+        if is_new && !self.controller.budget(now).is_some_and(has_room) { self.ladder.scale() } else { scale }
+    }
+
     fn goal(&self) -> Goal {
         Goal {
             codec: self.config.codec,
@@ -271,13 +282,19 @@ impl Session {
             target_reduction: self.config.target_reduction,
             complexity: self.complexity,
             h264: self.h264,
+            floor_quality: self.promise.needed_quality(),
             scale: self.ladder.scale(),
             keyframe: self.keyframe_wanted,
         }
     }
 
+    /// What the next frame at `now` is expected to give, by what was learned of content and network.
+    pub fn hints(&self, now: Duration) -> Hints {
+        self.goal().hints_of(self.plan(now), self.network().as_ref())
+    }
+
     /// The network as it was measured, or else as it was declared.
-    fn network(&self) -> Option<NetworkConditions> {
+    pub fn network(&self) -> Option<NetworkConditions> {
         if self.is_steered() { Some(self.controller.conditions()) } else { self.config.network }
     }
 
@@ -288,11 +305,26 @@ impl Session {
 
     /// Whether a frame may be sent now: as receipts say, or else the declared link.
     fn may_send(&self, now: Duration) -> bool {
-        if self.is_steered() { self.controller.budget(now).is_some() } else { self.link.is_free(now, self.config.fps) }
+        if !self.is_steered() {
+            return self.link.is_free(now, self.config.fps);
+        }
+        let Some(budget) = self.controller.budget(now) else { return false };
+        now >= self.patient_until() || f64::from(budget) >= self.goal().floor_bytes(&self.plan(now))
+    }
+
+    /// Until when a frame waits for the bytes that keep its floor.
+    fn patient_until(&self) -> Duration {
+        let intervals = self.goal().patience() - 0.5;
+        self.sent_at.map_or(Duration::ZERO, |sent_at| sent_at + Duration::from_secs_f64(intervals / self.config.fps))
     }
 
     fn next_chance(&self, now: Duration) -> Duration {
         if self.is_steered() { self.controller.next_chance(now) } else { self.link.free_at(self.config.fps) }
+    }
+
+    /// What a decoder will see of the last packet, of which `codec` was: see [`Coder::reconstruction`].
+    pub fn reconstruction(&self, codec: Codec) -> Option<Frame<'_>> {
+        self.coder.reconstruction(codec)
     }
 
     /// What the session was opened with, and has been changed to.
@@ -361,6 +393,7 @@ impl Session {
         match self.try_compress(stamp, frame, now) {
             Ok(info) => {
                 self.link.send(info.compressed_bytes, now);
+                self.sent_at = Some(now);
                 self.controller.sent(stamp.frame_number, info.compressed_bytes as u32, now);
                 if let Some(bitrate) = &mut self.bitrate {
                     bitrate.sent(now, info.compressed_bytes);
@@ -424,8 +457,12 @@ impl Session {
         Ok(info)
     }
 
-    /// Corrects the byte model by what this content took.
+    /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing.
     fn learn(&mut self, info: &PacketInfo) {
+        let has_half = |link_bytes: u32| 2 * info.compressed_bytes <= link_bytes as usize;
+        if info.fallback == Some(Fallback::Budget) && info.plan.link_bytes.is_some_and(has_half) {
+            return;
+        }
         let pixels = f64::from(info.width) * f64::from(info.height);
         match info.codec {
             Codec::Jpeg => {

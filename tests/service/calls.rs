@@ -131,7 +131,10 @@ async fn networks_are_analysed_and_planned_for() {
     let mut client = server.client().await;
     let sample = |bandwidth_kbps| proto::NetworkConditions { bandwidth_kbps, rtt_ms: 40.0, ..Default::default() };
     let samples = vec![sample(9_000.0), sample(6_000.0), sample(3_000.0)];
-    let said = client.analyze_network_conditions(proto::AnalyzeNetworkConditionsRequest { samples }).await.unwrap();
+    let said = client
+        .analyze_network_conditions(proto::AnalyzeNetworkConditionsRequest { samples, ..Default::default() })
+        .await
+        .unwrap();
     let said = said.into_inner();
     assert!(
         said.predicted_kbps <= 3_000.0 && said.stability < 1.0 && said.recommendation.contains("kbit/s"),
@@ -139,7 +142,7 @@ async fn networks_are_analysed_and_planned_for() {
     );
 
     let samples = vec![sample(9_000.0), sample(f64::NAN)];
-    let analyse = proto::AnalyzeNetworkConditionsRequest { samples };
+    let analyse = proto::AnalyzeNetworkConditionsRequest { samples, ..Default::default() };
     let status = client.analyze_network_conditions(analyse).await.unwrap_err();
     assert_eq!(violations(&status)[0].0, "samples[1].bandwidth_kbps");
 

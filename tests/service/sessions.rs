@@ -1,6 +1,7 @@
 //! Sessions as seen, and spoken to, from other connections.
 
 use auralink::service::proto;
+use auralink::service::proto::compress_stream_request::Message as In;
 use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
@@ -121,4 +122,46 @@ async fn a_unix_socket_serves_the_same_and_is_tidied_up() {
     assert!(second.unwrap_err().to_string().contains("uds"), "a socket in use is left alone");
     server.stop().await;
     assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hints_and_analysis_of_a_session_follow_what_its_receiver_tells() {
+    let server = start(config()).await;
+    let mut observer = server.client().await;
+    let open = proto::Open { receipts: true, measure_quality: true, ..open_i420(640, 360) };
+    let (mut talk, opened) = Talk::open(&mut server.client().await, open).await.unwrap();
+    let analyse =
+        proto::AnalyzeNetworkConditionsRequest { session_id: opened.session_id.clone(), ..Default::default() };
+    let hints = proto::GetCompressionHintsRequest { session_id: opened.session_id.clone(), ..Default::default() };
+    // One millisecond a kilobyte and a hundred at least: 8 Mbit/s by the receiver's clock, whatever this machine does.
+    let mut received_us = 1_000_000;
+    for number in 1..=40 {
+        talk.frame(number, i420(640, 360, number as u32)).await;
+        let packet = talk.packet().await;
+        let first_received_us = received_us;
+        received_us += packet.data.len() as u64;
+        talk.say(In::Ack(proto::Ack {
+            frame_number: packet.frame_number,
+            received_us,
+            first_received_us,
+            ..Default::default()
+        }))
+        .await;
+    }
+    // What was said is heard before the next frame is answered.
+    talk.frame(41, i420(640, 360, 41)).await;
+    talk.packet().await;
+    let said = observer.analyze_network_conditions(analyse.clone()).await.unwrap().into_inner();
+    assert!(said.available_kbps > 100.0 && said.available_kbps < 50_000.0, "{said:?}");
+    let told = observer.get_compression_hints(hints.clone()).await.unwrap().into_inner();
+    assert!(
+        told.plan.as_ref().is_some_and(|plan| plan.reason.contains("link")) && told.predicted_bytes > 0,
+        "{told:?}"
+    );
+    talk.finish().await.unwrap();
+
+    let gone = observer.get_compression_hints(hints).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound, "{gone:?}");
+    assert_eq!(observer.analyze_network_conditions(analyse).await.unwrap_err().code(), Code::NotFound);
+    server.stop().await;
 }

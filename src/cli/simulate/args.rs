@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use auralink::Mode;
 use auralink::netem::senders::Setting;
-use auralink::netem::{LinkConfig, Loss, ModelConfig, Receipts, SimulationConfig, TcpConfig, Trace};
+use auralink::netem::{ModelConfig, Receipts, SimulationConfig, TcpConfig, Trace};
 use clap::ValueEnum;
 
-use super::link;
+use super::link::{self, Shape};
 use crate::cli::exit::{Failure, Result};
 use crate::cli::parse;
 
@@ -17,7 +17,8 @@ use crate::cli::parse;
 ///
 /// Frames are captured, sized by a controller, sent over a link whose capacity follows a trace, and shown; receipts come back
 /// over a link of their own. The same arguments give the same figures. Without --clip frames are mere sizes, and five minutes
-/// take a blink; with it the real H.264 encoder makes them, and what is shown is measured.
+/// take a blink. With it they are coded, and what is shown is measured: ours go through a session as the service has it, with its
+/// sizes and promises, those of other controllers through the bare H.264 encoder.
 ///
 /// A link is a file with mahimahi's times in ms (1500 bytes each), a file of seconds and Mbit/s, const:KBPS, or
 /// steps:KBPS@SECONDS,KBPS@SECONDS,... which lasts so long each, over and over.
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     mode: Mode,
     /// Frames captured a second.
     #[arg(long, default_value = "60", value_parser = parse::fps)]
-    fps: f64,
+    pub(super) fps: f64,
     /// Time to simulate; the first five seconds aren't reported.
     #[arg(long, value_name = "S", default_value = "300")]
     seconds: f64,
@@ -88,6 +89,9 @@ pub(crate) struct Args {
     /// Code these frames for real, forward and backward over and over, and measure what is shown.
     #[arg(long, value_name = "FILE")]
     pub(super) clip: Option<PathBuf>,
+    /// Our controller, too, has the bare encoder and no session.
+    #[arg(long, requires = "clip")]
+    pub(super) bare: bool,
     /// Frames of the clip that are used.
     #[arg(long, value_name = "N", default_value = "300", requires = "clip", value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub(super) clip_frames: u16,
@@ -117,16 +121,18 @@ enum When {
 impl Args {
     /// What is simulated.
     pub(super) fn setting(&self) -> Result<Setting> {
-        let link = LinkConfig {
-            queue_packets: (self.queue_packets > 0).then_some(self.queue_packets),
+        let shape = Shape {
+            queue_packets: self.queue_packets,
             codel: self.codel,
-            propagation: Duration::from_secs_f64(self.rtt_ms / 2000.0),
-            jitter: Duration::from_secs_f64(self.jitter_ms / 1000.0),
-            loss: Loss::Never,
+            rtt_ms: self.rtt_ms,
+            loss_percent: self.loss_percent,
+            loss_burst: self.loss_burst,
+            jitter_ms: self.jitter_ms,
         };
+        let [down_link, up_link] = shape.links()?;
         let config = SimulationConfig {
-            down_link: LinkConfig { loss: self.loss()?, ..link },
-            up_link: link,
+            down_link,
+            up_link,
             tcp: self.tcp.map(|tcp| if tcp == Tcp::Tuned { TcpConfig::default() } else { TcpConfig::UNTUNED }),
             receipts: if self.receipts == When::Packet { Receipts::EachPacket } else { Receipts::EachFrame },
             fps: self.fps,
@@ -134,7 +140,6 @@ impl Args {
             warm_up_seconds: (self.seconds / 2.0).clamp(0.0, 5.0),
             decode_time: Duration::from_millis(self.decode_ms.into()),
             seed: self.seed,
-            clock: Some(crate::cli::clock),
             ..SimulationConfig::new(Arc::clone(&self.down), Arc::clone(&self.up))
         };
         config.validate().map_err(usage)?;
@@ -155,33 +160,9 @@ impl Args {
     pub(super) fn encode_time(&self) -> Duration {
         Duration::from_millis(self.encode_ms.into())
     }
-
-    /// Bursts so long on average, so that as much is lost altogether.
-    fn loss(&self) -> Result<Loss> {
-        let share = self.loss_percent / 100.0;
-        if !(1.0..=1000.0).contains(&self.loss_burst) {
-            return Err(Failure::usage(format!("loss_burst: {} is outside 1..=1000", self.loss_burst)));
-        }
-        if share == 0.0 {
-            return Ok(Loss::Never);
-        }
-        if self.loss_burst == 1.0 || share == 1.0 {
-            return Ok(Loss::Independent { probability: share });
-        }
-        let to_good = 1.0 / self.loss_burst;
-        let to_bad = to_good * share / (1.0 - share);
-        if to_bad > 1.0 {
-            let least = share / (1.0 - share);
-            return Err(Failure::usage(format!(
-                "loss_burst: {} is too short for {} % lost, which comes in bursts of at least {least:.1}",
-                self.loss_burst, self.loss_percent
-            )));
-        }
-        Ok(Loss::Bursts { to_bad, to_good, probability: 1.0 })
-    }
 }
 
 /// Numbers of the command line that are out of bounds are usage.
-pub(super) fn usage(error: auralink::Error) -> Failure {
+pub(crate) fn usage(error: auralink::Error) -> Failure {
     Failure::usage(error.to_string())
 }

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use auralink::netem::{Rate, Trace};
+use auralink::netem::{LinkConfig, Loss, Rate, Trace};
+
+use crate::cli::exit::Failure;
 
 /// Largest trace that is read, bytes.
 const MAX_TRACE_BYTES: u64 = 256 << 20;
 
 /// A file, `const:KBPS`, or `steps:KBPS@SECONDS,...`.
-pub(super) fn parse(text: &str) -> Result<Arc<Trace>, String> {
+pub(crate) fn parse(text: &str) -> Result<Arc<Trace>, String> {
     let trace = if let Some(kbps) = text.strip_prefix("const:") {
         Trace::constant(number(kbps)?)
     } else if let Some(steps) = text.strip_prefix("steps:") {
@@ -19,6 +22,55 @@ pub(super) fn parse(text: &str) -> Result<Arc<Trace>, String> {
         Trace::parse(&read(Path::new(text))?)
     };
     trace.map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// What a link is like beside its trace, as the user says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) queue_packets: u32,
+    pub(crate) codel: bool,
+    pub(crate) rtt_ms: f64,
+    pub(crate) loss_percent: f64,
+    pub(crate) loss_burst: f64,
+    pub(crate) jitter_ms: f64,
+}
+
+impl Shape {
+    /// The way toward the receiver, and the way back.
+    pub(crate) fn links(&self) -> Result<[LinkConfig; 2], Failure> {
+        let link = LinkConfig {
+            queue_packets: (self.queue_packets > 0).then_some(self.queue_packets),
+            codel: self.codel,
+            propagation: Duration::from_secs_f64(self.rtt_ms / 2000.0),
+            jitter: Duration::from_secs_f64(self.jitter_ms / 1000.0),
+            loss: Loss::Never,
+        };
+        Ok([LinkConfig { loss: self.loss()?, ..link }, link])
+    }
+
+    /// Bursts so long on average, so that as much is lost altogether.
+    fn loss(&self) -> Result<Loss, Failure> {
+        let share = self.loss_percent / 100.0;
+        if !(1.0..=1000.0).contains(&self.loss_burst) {
+            return Err(Failure::usage(format!("loss_burst: {} is outside 1..=1000", self.loss_burst)));
+        }
+        if share == 0.0 {
+            return Ok(Loss::Never);
+        }
+        if self.loss_burst == 1.0 || share == 1.0 {
+            return Ok(Loss::Independent { probability: share });
+        }
+        let to_good = 1.0 / self.loss_burst;
+        let to_bad = to_good * share / (1.0 - share);
+        if to_bad > 1.0 {
+            let least = share / (1.0 - share);
+            return Err(Failure::usage(format!(
+                "loss_burst: {} is too short for {} % lost, which comes in bursts of at least {least:.1}",
+                self.loss_burst, self.loss_percent
+            )));
+        }
+        Ok(Loss::Bursts { to_bad, to_good, probability: 1.0 })
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -1,17 +1,24 @@
 //! `auralink simulate`: frames over a recorded network, in virtual time.
 
-mod args;
+pub(crate) mod args;
 mod clip;
-mod link;
+mod frames;
+pub(crate) mod history;
+pub(crate) mod link;
 mod plot;
-mod table;
+pub(crate) mod promises;
+mod session;
+pub(crate) mod table;
 
 use auralink::netem::senders::{self, Setting};
-use auralink::netem::{ModelSource, Report, Sender, Simulation, Source};
+use auralink::netem::{Endpoint, ModelSource, Paired, Report, Simulation};
 
 pub(crate) use args::Args;
-use args::usage;
+pub(crate) use args::usage;
 use clip::Clip;
+use frames::Frames;
+use promises::Kept;
+use session::SessionEnd;
 use table::{Outcome, table};
 
 use super::console::Console;
@@ -21,6 +28,8 @@ use super::output::{Sink, is_dash};
 use super::progress::Progress;
 use super::stop::Stop;
 
+/// Ourselves.
+const OWN: &str = "auralink";
 /// Who knows the trace.
 const ORACLE: &str = "oracle";
 /// Time between two looks at whether to stop, simulated seconds.
@@ -46,13 +55,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut oracle = None;
     let mut outcomes = Vec::new();
     for name in names {
-        let report = runs.one(name)?;
+        let (report, kept) = runs.one(name)?;
         if name == ORACLE {
             oracle = Some(report.clone());
         } else if oracle.is_none() && runs.clip.is_none() {
-            oracle = Some(runs.one(ORACLE)?);
+            oracle = Some(runs.one(ORACLE)?.0);
         }
-        outcomes.push(Outcome::new(name, report, oracle.as_ref()));
+        outcomes.push(Outcome::new(name, report, oracle.as_ref(), kept));
     }
     drop(runs.progress.take());
     tell(args, &outcomes)
@@ -62,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 struct Runs<'a> {
     args: &'a Args,
     setting: Setting,
-    clip: Option<Clip>,
+    clip: Option<Frames>,
     stop: Stop,
     progress: Option<Progress>,
     /// Frames captured in the runs before.
@@ -72,7 +81,7 @@ struct Runs<'a> {
 impl Runs<'_> {
     fn begin(&mut self, count: usize) -> Result<()> {
         if let Some(path) = &self.args.clip {
-            self.clip = Some(Clip::read(path, self.args, &self.stop)?);
+            self.clip = Some(Frames::read(path, self.args, &self.stop)?);
         }
         // One more for the oracle that a single controller is compared with.
         let runs = if count == 1 && self.clip.is_none() { 2 } else { count };
@@ -81,26 +90,29 @@ impl Runs<'_> {
         Ok(())
     }
 
-    fn one(&mut self, name: &str) -> Result<Report> {
-        let mut sender = senders::by_name(name, &self.setting).map_err(usage)?;
-        match self.clip.take() {
-            Some(mut clip) => {
-                clip.restart()?;
-                let report = self.simulate(name, &mut sender, &mut clip);
-                let failure = clip.take_failure();
-                self.clip = Some(clip);
-                failure.map_or(report, Err)
-            }
-            None => {
-                let mut source = ModelSource::new(self.args.model(), self.setting.config.seed).map_err(usage)?;
-                self.simulate(name, &mut sender, &mut source)
-            }
+    fn one(&mut self, name: &str) -> Result<(Report, Option<Kept>)> {
+        let Some(frames) = self.clip.clone() else {
+            let source = ModelSource::new(self.args.model(), self.setting.config.seed).map_err(usage)?;
+            let mut paired = Paired::new(senders::by_name(name, &self.setting).map_err(usage)?, source);
+            paired = paired.with_clock(crate::cli::clock);
+            let report = self.simulate(name, &mut paired)?;
+            return Ok((Report { decisions: paired.decisions(), ..report }, None));
+        };
+        if name == OWN && !self.args.bare {
+            let mut end = SessionEnd::new(frames, self.setting.mode, self.args)?;
+            let report = self.simulate(name, &mut end)?;
+            let kept = end.promises().kept(self.setting.config.seconds);
+            return end.take_failure().map_or(Ok((report, Some(kept))), Err);
         }
+        let mut clip = Clip::new(frames, self.args)?;
+        let sender = senders::by_name(name, &self.setting).map_err(usage)?;
+        let report = self.simulate(name, &mut Paired::new(sender, &mut clip))?;
+        clip.take_failure().map_or(Ok((report, None)), Err)
     }
 
-    fn simulate(&mut self, name: &str, sender: &mut dyn Sender, source: &mut dyn Source) -> Result<Report> {
+    fn simulate(&mut self, name: &str, endpoint: &mut dyn Endpoint) -> Result<Report> {
         let mut simulation = Simulation::new(self.setting.config.clone()).map_err(usage)?;
-        while simulation.advance(simulation.elapsed_s() + STRIDE_S, sender, source) {
+        while simulation.advance(simulation.elapsed_s() + STRIDE_S, endpoint) {
             if self.stop.is_set() {
                 return Err(Failure::interrupted());
             }

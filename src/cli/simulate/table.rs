@@ -3,18 +3,22 @@
 use auralink::netem::{Delays, Report};
 use serde::Serialize;
 
+use super::promises::{Fallbacks, Kept};
+
 /// What one controller gave.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     pub(super) controller: String,
     #[serde(flatten)]
     pub(super) report: Report,
     /// Signal delay beyond the oracle's; none where no oracle ran.
     pub(super) signal_excess_ms: Option<Delays>,
+    /// What a session kept of its promises; none of a bare encoder.
+    pub(super) promises: Option<Kept>,
 }
 
 impl Outcome {
-    pub(super) fn new(controller: &str, report: Report, oracle: Option<&Report>) -> Self {
+    pub(crate) fn new(controller: &str, report: Report, oracle: Option<&Report>, promises: Option<Kept>) -> Self {
         let signal_excess_ms = oracle.map(|oracle| {
             let (own, least) = (&report.signal_delay_ms, &oracle.signal_delay_ms);
             Delays {
@@ -24,12 +28,12 @@ impl Outcome {
                 max: own.max - least.max,
             }
         });
-        Self { controller: controller.to_owned(), report, signal_excess_ms }
+        Self { controller: controller.to_owned(), report, signal_excess_ms, promises }
     }
 }
 
 /// A line for each, below a heading.
-pub(super) fn table(outcomes: &[Outcome]) -> String {
+pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let width = outcomes.iter().map(|outcome| outcome.controller.len()).max().unwrap_or(0).max(10);
     let mut text = format!(
         "{:width$}   used    sent   shown  frame delay p50/p95/p99     signal delay p50/p95/p99     frozen   drops    SSIM\n",
@@ -49,7 +53,27 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
             report.ssim_mean.map_or("-".to_owned(), |ssim| format!("{ssim:.4}")),
         );
     }
+    for kept in outcomes.iter().filter_map(|outcome| outcome.promises.as_ref()) {
+        text += &told(kept);
+    }
     text
+}
+
+/// A session's promises in words.
+fn told(kept: &Kept) -> String {
+    let Fallbacks { quality_floor, budget, latency, codec_error } = kept.fallbacks;
+    format!(
+        "{} packets: SSIM as promised in {:.1} %, as small as promised {:.1} %; fallback {:.2} % (budget {budget}, quality \
+         floor {quality_floor}, latency {latency}, codec error {codec_error}); for the link {:.2} %, for nothing {:.2} %; \
+         {} changes of size\n",
+        kept.packets,
+        kept.floor_percent,
+        kept.reduction_percent,
+        kept.fallback_percent,
+        kept.broken_by_link_percent,
+        kept.broken_freely_percent,
+        kept.resolution_changes,
+    )
 }
 
 /// kbit/s in a few characters.

@@ -178,7 +178,9 @@ impl H264Encoder {
         loop {
             let effort = if retries > MAX_RETRIES { Effort::Least } else { Effort::Aim(target) };
             let stats = self.attempt(frame.take(), choice.as_ref(), order.qp, effort, picture, pool)?;
-            if self.config.scene_cut && choice.is_some() && stats.intra > SCENE_CUT_SHARE && retries == 0 {
+            let is_cut =
+                stats.intra > SCENE_CUT_SHARE && order.max_bytes.is_none_or(|bytes| bytes >= self.least_keyframe());
+            if self.config.scene_cut && choice.is_some() && is_cut && retries == 0 {
                 choice = None;
                 continue;
             }
@@ -200,6 +202,11 @@ impl H264Encoder {
             target = Some(if retries == 0 { aim - aim / CAP_MARGIN } else { aim * max_bytes / bytes * 7 / 8 });
             retries += 1;
         }
+    }
+
+    /// Bytes without which a keyframe is hardly a picture: one a macroblock.
+    fn least_keyframe(&self) -> usize {
+        self.source.size.columns * self.source.size.rows
     }
 
     /// The receiver has a frame: it may be predicted from after a loss.

@@ -1,11 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::netem::senders::{Fixed, Oracle};
-use crate::netem::{LinkConfig, Loss, ModelConfig, ModelSource, TcpConfig, Trace, senders};
-use crate::rate::Mode;
+use crate::netem::{LinkConfig, Loss, ModelConfig, ModelSource, Receipts, TcpConfig, Trace, senders};
+use crate::rate::{Mode, Receipt};
 
 fn constant(kbps: f64) -> Arc<Trace> {
     Arc::new(Trace::constant(kbps).unwrap())

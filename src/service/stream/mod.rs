@@ -479,7 +479,9 @@ impl Stream {
         let mut live = self.place.entry.live();
         if let Home::Here(session) = &self.home {
             self.config = *session.config();
-            live.plan = Some(session.plan(self.begun.elapsed()));
+            let now = self.begun.elapsed();
+            live.plan = Some(session.plan(now));
+            (live.hints, live.network) = (Some(session.hints(now)), session.network());
         }
         live.config = self.config;
     }

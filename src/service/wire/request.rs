@@ -301,6 +301,7 @@ pub(crate) fn hint_query(request: &proto::GetCompressionHintsRequest, limits: &L
                 target_reduction: None,
                 complexity: 1.0,
                 h264: Complexity::default(),
+                floor_quality: 0,
                 scale: Scale::FULL,
                 keyframe: false,
             },
