@@ -3,30 +3,34 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use validator::Validate;
 
 use crate::codec::Codec;
 use crate::rate::Mode;
+use crate::service::http::{codec_name, mode_name};
 use crate::service::limits::Windows;
 use crate::service::proto;
 use crate::service::refusal::{Refusal, Violation};
 use crate::service::wire::{self, violations_of};
 
 /// A caller's settings; new sessions begin with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Mode of sessions that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = mode_name)]
     pub(crate) mode: Option<String>,
     /// Codec of sessions that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = codec_name)]
     pub(crate) codec: Option<String>,
     /// Rate limits instead of those of callers in general; an administrator's to set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[validate(nested)]
     pub(crate) limits: Option<Windows>,
-    /// Bytes of packets in a calendar month (UTC) after which no session is opened; an administrator's to set.
+    /// Bytes of packets in a calendar month (UTC) after which no session is opened and no single frame taken; an administrator's to set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) monthly_bytes: Option<u64>,
 }
