@@ -1,10 +1,14 @@
-"""What schemathesis can't know from the description: pictures, and fields that depend on each other."""
+"""What the description can't say: pictures, and fields that depend on each other or on the picture."""
 
+import datetime
 import io
 
 import schemathesis
 from hypothesis import strategies as st
 from PIL import Image
+
+# More than any of the pictures below takes at the lowest quality.
+ENOUGH_BYTES = 65536
 
 
 def picture(kind):
@@ -21,3 +25,34 @@ def picture(kind):
 
 for kind in ("PNG", "JPEG", "WEBP"):
     schemathesis.openapi.media_type(f"image/{kind.lower()}", picture(kind))
+
+
+def whole(value):
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
+def date(value):
+    try:
+        return datetime.date.fromisoformat(str(value))
+    except ValueError:
+        return None
+
+
+@schemathesis.hook
+def map_query(context, query):
+    """Makes fields fit each other. A value that is wrong by itself stays wrong."""
+    if query and context.operation.path == "/v1/compress":
+        budget = whole(query.get("max_bytes"))
+        if budget and 1 <= budget < ENOUGH_BYTES:
+            query["max_bytes"] = ENOUGH_BYTES
+        if budget and query.get("codec") == "lossless":
+            del query["max_bytes"]
+    if query and context.operation.path == "/v1/usage":
+        first, last = date(query.get("from")), date(query.get("to"))
+        if first and ("to" not in query or last):
+            # At most 3660 days, and none of them backwards.
+            query["to"] = first.isoformat()
+    return query

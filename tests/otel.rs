@@ -142,7 +142,8 @@ async fn requests_streams_and_frames_are_told_under_the_callers_trace() {
         talk.packet().await;
     }
     talk.finish().await.unwrap();
-    let head = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\nx-api-key: {CANARY}\r\nx-request-id: traced-2\r\n");
+    let head =
+        format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\nx-api-key: {CANARY}\r\nx-request-id: traced-2\r\n");
     assert_eq!(http(process.http, "GET", "/v1/sessions", &head, b"").await.status, 401);
     process.stop().await;
 

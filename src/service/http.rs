@@ -20,7 +20,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 pub(crate) use self::compress::TOLD;
-pub(crate) use self::openapi::{codec_name, mode_name};
+pub(crate) use self::openapi::{maybe_codec, maybe_mode};
 pub(crate) use self::problem::too_slow;
 use crate::service::admission::meter;
 use crate::service::auth::gate;

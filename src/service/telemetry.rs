@@ -158,7 +158,11 @@ impl Telemetry {
         r.register("stage_seconds", "Time of the other stages of a frame: decode, resize, measure", stages);
         r.register("queue_seconds", "Time a frame waited for a compute thread", self.queue_seconds.clone());
         r.register("latency_seconds", "Time from a frame's arrival to its packet", self.latency_seconds.clone());
-        r.register("plan_quality", "Quality that the plan of a packet asked for, of 1 to 100", self.plan_quality.clone());
+        r.register(
+            "plan_quality",
+            "Quality that the plan of a packet asked for, of 1 to 100",
+            self.plan_quality.clone(),
+        );
         let scale = self.plan_scale.clone();
         r.register("plan_scale", "Part of the source's sides that the plan of a packet asked for", scale);
         r.register("pool_threads", "Compute threads", self.pool_threads.clone());
@@ -196,7 +200,8 @@ impl Telemetry {
 
     /// Series whose labels are known begin at nothing, so that the first event is an increase.
     fn begin(&self) {
-        let reason = |family: &Family<ReasonLabel, Counter>, reason| drop(family.get_or_create(&ReasonLabel { reason }));
+        let reason =
+            |family: &Family<ReasonLabel, Counter>, reason| drop(family.get_or_create(&ReasonLabel { reason }));
         DropReason::ALL.iter().for_each(|it| reason(&self.dropped, it.name()));
         Fallback::ALL.iter().for_each(|it| reason(&self.fallbacks, it.name()));
         ["written", "lost"].iter().for_each(|it| reason(&self.ledger_records, it));

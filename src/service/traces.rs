@@ -129,10 +129,13 @@ mod export {
                 .with_resource(resource.with_attribute(version).build())
                 .build();
             global::set_tracer_provider(provider.clone());
-            let layer: OpenTelemetryLayer<S, SdkTracer> = tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME));
-            let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
+            let layer: OpenTelemetryLayer<S, SdkTracer> =
+                tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME));
+            let layer =
+                layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
             // Our own spans and nothing else: what is logged within them stays in the log.
-            let ours = filter_fn(|told| told.is_span() && *told.level() <= Level::INFO && told.target().starts_with(NAME));
+            let ours =
+                filter_fn(|told| told.is_span() && *told.level() <= Level::INFO && told.target().starts_with(NAME));
             Ok(Some((Self { provider }, layer.with_filter(ours))))
         }
 
@@ -197,8 +200,7 @@ mod export {
         let within = around.with_span(span);
         for (name, time) in stages {
             if !time.is_zero() {
-                let mut stage =
-                    SpanBuilder::from_name(name).with_start_time(at).start_with_context(&tracer, &within);
+                let mut stage = SpanBuilder::from_name(name).with_start_time(at).start_with_context(&tracer, &within);
                 stage.end_with_timestamp(at + time);
             }
             at += time;

@@ -1,7 +1,7 @@
 //! Rate limits as callers meet them.
 
-use auralink::service::proto::DescribeRequest;
 use auralink::service::config::Role;
+use auralink::service::proto::DescribeRequest;
 use auralink::service::{Config, KeyFile, RateLimits, Windows};
 use tonic::Code;
 use tonic::metadata::MetadataMap;
@@ -125,7 +125,16 @@ async fn failed_attempts_are_limited_by_address_and_good_ones_pass() {
     let good = keys.add("ann", &[Role::Compress], None).unwrap();
     let (none, failures) = (Windows::NONE, per_minute(3));
     let trusted_proxies = vec![[127, 0, 0, 1].into()];
-    let rates = RateLimits { caller: none, ip: none, method: none, auth: none, failures, loopback: true, trusted_proxies, ..RateLimits::default() };
+    let rates = RateLimits {
+        caller: none,
+        ip: none,
+        method: none,
+        auth: none,
+        failures,
+        loopback: true,
+        trusted_proxies,
+        ..RateLimits::default()
+    };
     let mut config = Config { rates, ..config() };
     config.auth.keys = keys.keys;
     let server = start(config).await;
@@ -173,7 +182,10 @@ async fn other_rates_are_taken_over_while_the_server_runs() {
     assert_eq!(server.reloader.reload(config(4)).unwrap(), [""; 0]);
     // What was counted before counts on.
     let answer = client.describe(DescribeRequest {}).await.unwrap();
-    assert_eq!((number(answer.metadata(), "x-ratelimit-limit"), number(answer.metadata(), "x-ratelimit-remaining")), (4, 1));
+    assert_eq!(
+        (number(answer.metadata(), "x-ratelimit-limit"), number(answer.metadata(), "x-ratelimit-remaining")),
+        (4, 1)
+    );
     client.describe(DescribeRequest {}).await.unwrap();
     assert_eq!(client.describe(DescribeRequest {}).await.unwrap_err().code(), Code::ResourceExhausted);
     let mut bad = config(4);

@@ -111,7 +111,8 @@ async fn every_metric_is_there_and_tells_what_happened() {
 /// Has Prometheus' own tool look at a scrape. It reads the older text format, where a counter is called `..._total` in its help
 /// too.
 fn lint(text: &str) {
-    let counters: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let counters: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
     let lines = text.lines().map(|line| match line.split(' ').nth(2) {
         Some(name) if line.starts_with('#') && counters.contains(&name) => {
             line.replacen(name, &format!("{name}_total"), 1) + "\n"
@@ -125,5 +126,10 @@ fn lint(text: &str) {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
-    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
 }

@@ -49,7 +49,8 @@ async fn what_is_described_is_served_and_nothing_else() {
             assert_ne!(answer.status, 404, "{method} {path}");
             assert_eq!(is_served, described.contains(&(path, method)), "{method} {path}: {}", answer.status);
             if !is_served {
-                let allowed: BTreeSet<_> = answer.header("allow").unwrap_or_default().split(',').map(str::trim).collect();
+                let allowed: BTreeSet<_> =
+                    answer.header("allow").unwrap_or_default().split(',').map(str::trim).collect();
                 let expected = described.iter().filter(|(of, _)| of == path).map(|(_, method)| *method);
                 assert!(expected.into_iter().all(|method| allowed.contains(method)), "{path} {allowed:?}");
             }
@@ -78,7 +79,8 @@ async fn errors_and_ways_in_are_described_as_they_are_met() {
         let stranger = answer(None).await;
         assert_eq!(stranger.status == 401, !operation["security"].is_null(), "{method} {path}");
         for answer in [stranger, answer(Some(&camera)).await, answer(Some(&root)).await] {
-            let told = &responses.get(&answer.status.to_string()).unwrap_or_else(|| panic!("{method} {path} {answer:?}"));
+            let told =
+                &responses.get(&answer.status.to_string()).unwrap_or_else(|| panic!("{method} {path} {answer:?}"));
             let kind = answer.header("content-type").unwrap().split(';').next().unwrap();
             assert!(told["content"].as_object().unwrap().contains_key(kind), "{method} {path} {answer:?}");
             for name in ["x-request-id", "x-content-type-options", "content-security-policy", "cache-control"] {

@@ -235,7 +235,9 @@ pub(super) async fn compress(
     let input_bytes = picture.len();
     let still = Still { picture, order: asked.order, stamp: Stamp::default() };
     let deadline = Instant::now() + Duration::from_millis(config.limits.request_timeout_ms.into());
-    let compressed = stills::compress(&shared, Who { caller: &caller, intake: &intake }, still, asked.size, deadline, "body").await?;
+    let compressed =
+        stills::compress(&shared, Who { caller: &caller, intake: &intake }, still, asked.size, deadline, "body")
+            .await?;
     Ok(answer(compressed, input_bytes))
 }
 
@@ -297,7 +299,9 @@ mod tests {
 
     #[test]
     fn patterns_tell_exactly_the_numbers_between() {
-        for (min, max) in [(160, 3_840), (90, 2_160), (1, 16_384), (16, 8_192), (999, 1_000), (7, 7), (640, 640), (1, 9)] {
+        for (min, max) in
+            [(160, 3_840), (90, 2_160), (1, 16_384), (16, 8_192), (999, 1_000), (7, 7), (640, 640), (1, 9)]
+        {
             let pattern = between(min, max);
             for number in 0..20_000 {
                 assert_eq!(tells(&pattern, number), (min..=max).contains(&number), "{number} by {pattern}");

@@ -9,8 +9,10 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Schema};
 
 use super::{compress, problem};
@@ -30,10 +32,7 @@ pub(super) type Routes = Arc<OpenApi>;
     get, path = "/openapi.json", tag = "probes",
     responses((status = 200, description = "An OpenAPI document", body = serde_json::Value)),
 )]
-pub(super) async fn openapi(
-    State(shared): State<Arc<Shared>>,
-    Extension(routes): Extension<Routes>,
-) -> Json<OpenApi> {
+pub(super) async fn openapi(State(shared): State<Arc<Shared>>, Extension(routes): Extension<Routes>) -> Json<OpenApi> {
     Json(complete((*routes).clone(), &shared.config()))
 }
 
@@ -145,13 +144,31 @@ pub(super) fn one_of(names: impl Iterator<Item = &'static str>) -> Schema {
 }
 
 /// The codecs by their names.
-pub(crate) fn codec_name() -> Schema {
+pub(super) fn codec_name() -> Schema {
     one_of(Codec::ALL.iter().map(|codec| codec.name()))
 }
 
 /// The modes by their names.
-pub(crate) fn mode_name() -> Schema {
+pub(super) fn mode_name() -> Schema {
     one_of(Mode::ALL.iter().map(|mode| mode.name()))
+}
+
+/// The same, or null.
+fn or_null(name: Schema) -> Schema {
+    let Schema::Object(mut object) = name else { return name };
+    object.schema_type = SchemaType::from_iter([Type::String, Type::Null]);
+    object.enum_values.get_or_insert_default().push(serde_json::Value::Null);
+    Schema::Object(object)
+}
+
+/// A codec's name, or null.
+pub(crate) fn maybe_codec() -> Schema {
+    or_null(codec_name())
+}
+
+/// A mode's name, or null.
+pub(crate) fn maybe_mode() -> Schema {
+    or_null(mode_name())
 }
 
 /// A day, as the ledger reads it.

@@ -60,7 +60,8 @@ pub(super) async fn health() -> Json<Health> {
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Readiness>) {
     let checks = health::checks(&shared);
     let is_ready = checks.iter().all(|check| check.ok);
-    let checks = checks.into_iter().map(|check| Check { name: check.name, ok: check.ok, detail: check.detail }).collect();
+    let checks =
+        checks.into_iter().map(|check| Check { name: check.name, ok: check.ok, detail: check.detail }).collect();
     let (status, word) =
         if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     (status, Json(Readiness { status: word, checks }))

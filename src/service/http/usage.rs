@@ -9,6 +9,7 @@ use axum::extract::{Extension, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tonic::Code;
 use utoipa::{IntoParams, ToSchema};
 
@@ -254,10 +255,11 @@ pub(super) async fn put_settings(
     State(shared): State<Arc<Shared>>,
     caller: Option<Extension<Caller>>,
     whose: Result<Query<Whose>, QueryRejection>,
-    settings: Result<Json<Settings>, JsonRejection>,
+    settings: Result<Json<Value>, JsonRejection>,
 ) -> Result<Json<Settings>, Refusal> {
     let Query(whose) = whose.map_err(|rejection| Refusal::field("query", rejection.body_text()))?;
-    let Json(mut settings) = settings.map_err(|rejection| Refusal::field("body", rejection.body_text()))?;
+    let Json(settings) = settings.map_err(|rejection| Refusal::field("body", rejection.body_text()))?;
+    let mut settings = Settings::from_json(settings).map_err(|told| Refusal::field("body", told))?;
     let caller = who(caller);
     let name = meant(whose.caller, &caller)?;
     settings.check()?;

@@ -24,8 +24,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
-pub(crate) use calls::Outcome;
 use calls::Calls;
+pub(crate) use calls::Outcome;
 pub use config::StoreConfig;
 #[cfg(test)]
 pub(crate) use record::Sums;
