@@ -101,7 +101,7 @@ fn info() -> PacketInfo {
         original_bytes: 345_600,
         compressed_bytes: 5_000,
         quality: 75,
-        qp: Some(28),
+        qp: Some(28.0),
         preset: None,
         plan,
         psnr_db: Some(38.0),

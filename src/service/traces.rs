@@ -68,7 +68,7 @@ mod export {
 
     use axum::http::HeaderMap;
     use opentelemetry::propagation::{Extractor, TextMapPropagator};
-    use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt, Tracer, TracerProvider};
+    use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt, TracerProvider};
     use opentelemetry::{Context, KeyValue, global};
     use opentelemetry_otlp::{SpanExporter, WithExportConfig};
     use opentelemetry_sdk::Resource;

@@ -32,7 +32,10 @@ pub(crate) struct Settings {
     #[validate(nested)]
     pub(crate) limits: Option<Windows>,
     /// Bytes of packets in a calendar month (UTC) after which no session is opened and no single frame taken; an administrator's to set.
+    /// At most 2^53 - 1, beyond which not every reader of JSON is exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(range(max = 9_007_199_254_740_991_u64, message = "at most 9007199254740991"))]
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub(crate) monthly_bytes: Option<u64>,
 }
 
@@ -103,8 +106,10 @@ mod tests {
         for bad in ["[null]", "7", r#"{"limits":[1,2,3]}"#, r#"{"monthly_bytes":1.5}"#, r#"{"monthly_bytes":-1.0}"#] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        // As precise as it was given, up to the largest.
-        assert_eq!(read(r#"{"monthly_bytes":18446744073709551615}"#).unwrap().monthly_bytes, Some(u64::MAX));
+        // As precise as it was given.
+        let largest = read(r#"{"monthly_bytes":9007199254740991}"#).unwrap();
+        assert_eq!((largest.monthly_bytes, largest.check().is_ok()), (Some((1 << 53) - 1), true));
+        assert!(read(r#"{"monthly_bytes":9007199254740992}"#).unwrap().check().is_err());
     }
 
     #[test]
