@@ -190,9 +190,11 @@ async fn a_collector_that_hangs_or_is_gone_costs_no_frame() {
         ];
         let process = Process::start(addr, &everything);
         let mut client = process.client().await;
-        let (mut talk, _) = Talk::open(&mut client, open_i420(320, 180)).await.unwrap();
+        let open = proto::Open { codec: proto::Codec::Jpeg as i32, ..open_i420(160, 90) };
+        let (mut talk, _) = Talk::open(&mut client, open).await.unwrap();
+        // Each makes several spans: many more than the queue holds.
         for number in 1..=300 {
-            talk.frame(number, i420(320, 180, number as u32)).await;
+            talk.frame(number, i420(160, 90, number as u32)).await;
             assert_eq!(talk.packet().await.frame_number, number);
         }
         assert!(talk.finish().await.unwrap().is_empty());
