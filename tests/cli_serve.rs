@@ -193,7 +193,10 @@ fn the_log_holds_no_secrets_and_no_lines_of_strangers() {
     let (keys, config) = (folder.path().join("keys.toml"), folder.path().join("auralink.toml"));
     let jwt =
         "[[auth.jwt.keys]]\nkid = \"a\"\nalgorithm = \"HS256\"\nsecret = \"canary-secret-of-the-configuration\"\n";
-    fs::write(&config, format!("[auth.jwt]\nsign_with = \"a\"\n{jwt}")).unwrap();
+    // Nobody listens on port 1: what is told of that is told with care.
+    let urls = "[store]\ndatabase_url = \"postgres://me:canary-database@127.0.0.1:1/none\"\n\
+        [redis]\nurl = \"redis://me:canary-redis@127.0.0.1:1/0\"\n[auth]\nopen_metrics = true\n";
+    fs::write(&config, format!("{urls}[auth.jwt]\nsign_with = \"a\"\n{jwt}")).unwrap();
     let key = run(&["keys", "add", "camera", "--file", text(&keys)]).stdout_text().trim().to_owned();
     let token = run(&["token", "camera", "--config", text(&config)]).stdout_text().trim().to_owned();
     let args = ["--keys", text(&keys), "--config", text(&config), "--log-level", "trace"];
@@ -231,6 +234,26 @@ fn the_log_holds_no_secrets_and_no_lines_of_strangers() {
         exchange(&http, &bytes);
         exchange(&grpc, &bytes);
     }
+    // What is told to callers.
+    let mut answers = run(&[&["serve", "--check"][..], &args].concat()).stdout_text();
+    for (request, status) in [
+        ("GET /metrics", "200"),
+        ("GET /readyz", "200"),
+        ("GET /openapi.json", "200"),
+        ("GET /v1/settings", "200"),
+        ("GET /v1/usage", "503"),
+        ("GET /v1/usage?caller=root", "403"),
+        ("GET /v1/sessions?x", "200"),
+        ("PUT /v1/settings", "400"),
+        ("POST /v1/compress", "400"),
+        ("POST /v1/auth/token", "200"),
+    ] {
+        let head = format!("host: x\r\nconnection: close\r\ncontent-length: 0\r\nx-api-key: {key}");
+        let answer = exchange(&http, format!("{request} HTTP/1.1\r\n{head}\r\n\r\n").as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {answer}");
+        answers += &answer;
+    }
+    assert!(answers.contains("auralink_redis_breaker_opened_total") && answers.contains("\"access_token\""));
     let answer = get("x-request-id: not plain");
     assert!(answer.contains("x-request-id: ") && !answer.contains("not plain"), "{answer}");
     assert!(get("x-request-id: my-own.name:7").contains("x-request-id: my-own.name:7"));
@@ -248,7 +271,8 @@ fn the_log_holds_no_secrets_and_no_lines_of_strangers() {
     }
     let secret_part = key.rsplit('_').next().unwrap();
     let signature = token.rsplit('.').next().unwrap();
-    for secret in [secret_part, signature, "canary-secret"] {
+    for secret in [secret_part, signature, "canary-secret", "canary-database", "canary-redis"] {
+        assert!(!answers.contains(secret), "a secret is in an answer");
         let found = log.lines().find(|line| line.contains(secret));
         assert_eq!(found, None, "a secret is in the log");
     }

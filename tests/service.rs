@@ -27,6 +27,10 @@ mod http;
 mod ledger;
 #[path = "service/limits.rs"]
 mod limits;
+#[path = "service/metrics.rs"]
+mod metrics;
+#[path = "service/openapi.rs"]
+mod openapi;
 #[path = "service/postgres.rs"]
 mod postgres;
 #[path = "service/programs.rs"]

@@ -7,15 +7,19 @@ use auralink::service::config::{Algorithm, Sources};
 use auralink::service::{Config, ConfigError, Reloader, ServeError, Server, check_files};
 use clap::ValueEnum;
 use toml::Value;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::console::{Console, remark};
 use super::exit::{Exit, Failure, Result};
 use super::log::Log;
 use super::runtime;
 use super::stop::{Hangups, Signals};
+
+/// Time that the last spans may take, once everything else has ended.
+#[cfg(feature = "otel")]
+const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Serve frames over gRPC, with health checks and metrics over HTTP.
 ///
@@ -107,9 +111,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         check_files(&config).map_err(refused)?;
         return Console::Stdout.write(config.to_toml().as_bytes());
     }
-    start_log(&config)?;
+    let runtime = runtime()?;
+    let told = {
+        let _entered = runtime.enter();
+        start_log(&config)?
+    };
     warn(&config);
-    runtime()?.block_on(async {
+    let served = runtime.block_on(async {
         // Caught from here on, so that a signal during the start isn't lost, nor the end.
         let (mut stops, hangups) = (Signals::catch(), Hangups::catch());
         let server = Server::bind(config).await.map_err(failed)?;
@@ -117,7 +125,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tokio::spawn(reload_on_hangup(hangups, server.reloader(), sources));
         Console::Stdout.line(format_args!("auralink: gRPC on {grpc}, HTTP on {http}"))?;
         server.run(async move { stops.next().await }).await.map_err(failed)
-    })
+    });
+    told.finish();
+    served
 }
 
 /// The settings of all sources.
@@ -197,13 +207,41 @@ fn warn(config: &Config) {
     }
 }
 
-fn start_log(config: &Config) -> Result<()> {
+/// What is to be sent before the process ends.
+struct Told {
+    #[cfg(feature = "otel")]
+    traces: Option<auralink::service::Traces>,
+}
+
+impl Told {
+    fn finish(self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces {
+            traces.finish(LAST_SPANS);
+        }
+    }
+}
+
+/// Starts the log, and the traces where they are built in; on a runtime.
+fn start_log(config: &Config) -> Result<Told> {
     let level = &config.log.level;
     let filter =
         EnvFilter::try_new(level).map_err(|error| Failure::usage(format!("log.level {level}")).because(error))?;
-    let log = Log::new(config.log.form, Console::Stderr.is_terminal());
-    let started = tracing_subscriber::registry().with(filter).with(log).try_init();
-    started.map_err(|error| Failure::new(Exit::Internal, format!("starting the log: {error}")))
+    // The filter is the log's alone: what isn't logged may be traced.
+    let log = Log::new(config.log.form, Console::Stderr.is_terminal()).with_filter(filter);
+    let subscriber = tracing_subscriber::registry().with(log);
+    #[cfg(feature = "otel")]
+    let (traces, layer) = auralink::service::Traces::start(&config.telemetry)
+        .map_err(|told| Failure::usage(format!("telemetry.otlp_endpoint: {told}")))?
+        .unzip();
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(layer);
+    let started = subscriber.try_init();
+    started.map_err(|error| Failure::new(Exit::Internal, format!("starting the log: {error}")))?;
+    Ok(Told {
+        #[cfg(feature = "otel")]
+        traces,
+    })
 }
 
 /// What a server that didn't start or run means for the exit code.

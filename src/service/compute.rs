@@ -20,6 +20,7 @@ pub(crate) struct Compute {
     engine: Engine,
     coders: Mutex<Vec<Coder>>,
     waiting: Arc<AtomicUsize>,
+    busy: Arc<AtomicUsize>,
     delay: Arc<Mutex<Delay>>,
 }
 
@@ -29,6 +30,26 @@ struct CancelOnDrop(Arc<AtomicBool>);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A job that runs, as it sees itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// How long it waited for a thread.
+    pub(crate) queued: Duration,
+    cancelled: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+impl Running {
+    /// Asks between two of its stages whether anybody still waits for it.
+    ///
+    /// # Errors
+    /// `DEADLINE_EXCEEDED` where nobody does, or it would come too late.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_late || self.cancelled.load(Ordering::Relaxed) { Err(Refusal::late()) } else { Ok(()) }
     }
 }
 
@@ -52,6 +73,7 @@ impl Compute {
             engine: Engine::new(Arc::new(pool)).with_clock(clock),
             coders: Mutex::default(),
             waiting: Arc::default(),
+            busy: Arc::default(),
             delay: Arc::new(Mutex::new(Delay::new(bounds))),
         })
     }
@@ -69,6 +91,11 @@ impl Compute {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Jobs that run; more than threads where one waits for its own parts.
+    pub(crate) fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
     /// What is to be shed, by how long jobs wait.
     pub(crate) fn shed(&self) -> Shed {
         self.delay.lock().unwrap_or_else(PoisonError::into_inner).shed(clock())
@@ -79,21 +106,21 @@ impl Compute {
         self.delay.lock().unwrap_or_else(PoisonError::into_inner).standing(clock())
     }
 
-    /// Runs `work` on the pool; it is told how long it waited for a thread. Dropping the future before the job has begun
-    /// cancels it.
+    /// Runs `work` on the pool. Dropping the future before the job has begun cancels it; later, the job learns of it where it
+    /// asks.
     ///
     /// # Errors
     /// `INTERNAL` where the work panicked; the process and the pool live on.
     pub(crate) fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Duration) -> T + Send + 'static,
+        work: impl FnOnce(&Running) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let guard = CancelOnDrop(Arc::clone(&cancelled));
         let queued = Instant::now();
         let waiting = Arc::clone(&self.waiting);
-        let delay = Arc::clone(&self.delay);
+        let (busy, delay) = (Arc::clone(&self.busy), Arc::clone(&self.delay));
         waiting.fetch_add(1, Ordering::Relaxed);
         self.engine.pool().spawn(move || {
             waiting.fetch_sub(1, Ordering::Relaxed);
@@ -102,7 +129,10 @@ impl Compute {
             if cancelled.load(Ordering::Relaxed) {
                 return;
             }
-            let done = catch_unwind(AssertUnwindSafe(|| work(waited)));
+            busy.fetch_add(1, Ordering::Relaxed);
+            let running = Running { queued: waited, cancelled, deadline: None };
+            let done = catch_unwind(AssertUnwindSafe(|| work(&running)));
+            busy.fetch_sub(1, Ordering::Relaxed);
             // Nobody may be waiting any more, which is all right.
             let _ = answer.send(done);
         });
@@ -125,17 +155,16 @@ impl Compute {
     pub(crate) fn run_with_coder<T: Send + 'static>(
         self: &Arc<Self>,
         deadline: Instant,
-        work: impl FnOnce(&mut Coder, Duration) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&mut Coder, &Running) -> Result<T, Refusal> + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let this = Arc::clone(self);
         // What couldn't begin in time isn't queued at all.
         let is_hopeless = Instant::now() + self.standing() >= deadline;
-        let job = self.run(move |queued| {
-            if Instant::now() >= deadline {
-                return Err(Refusal::late());
-            }
+        let job = self.run(move |running| {
+            let running = Running { deadline: Some(deadline), ..running.clone() };
+            running.check()?;
             let mut coder = this.take_coder();
-            let done = work(&mut coder, queued);
+            let done = work(&mut coder, &running);
             this.keep_coder(coder);
             done
         });
@@ -185,6 +214,38 @@ mod tests {
         compute.run(|_| ()).await.unwrap();
         assert!(!ran.load(Ordering::Relaxed));
         assert_eq!(compute.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_nobody_waits_for_any_more_ends_with_its_stage() {
+        let compute = Arc::new(Compute::new(1, &Admission::default()).unwrap());
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let job = compute.run_with_coder(deadline, move |_, running| {
+            assert!(running.check().is_ok());
+            begin.send(()).unwrap();
+            blocked.recv().unwrap();
+            tell.send(running.check().is_err()).unwrap();
+            running.check()
+        });
+        let job = tokio::spawn(job);
+        begun.await.unwrap();
+        job.abort();
+        assert!(job.await.is_err());
+        release.send(()).unwrap();
+        assert!(told.recv().unwrap(), "the second stage must not begin");
+        // The same by the clock.
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let late = compute.run(move |running| {
+            let running = Running { deadline: Some(deadline), ..running.clone() };
+            while running.check().is_ok() {
+                std::thread::yield_now();
+            }
+            running.check().unwrap_err().code
+        });
+        assert_eq!(late.await.unwrap(), Code::DeadlineExceeded);
     }
 
     #[tokio::test]

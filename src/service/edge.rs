@@ -5,19 +5,25 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use tonic::Status;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::Instrument;
+use tracing::{Instrument, field};
 use uuid::Uuid;
 
-use crate::service::Shared;
+use crate::service::http::{TOLD, too_slow};
+use crate::service::refusal::Refusal;
+use crate::service::{Shared, traces};
 
 /// A caller's own name for a request, or ours; it is given back with the answer.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest name that is taken, bytes.
 const MAX_ID_BYTES: usize = 128;
+
+/// Time a browser may remember what pages of an origin may do.
+const PREFLIGHT: Duration = Duration::from_secs(600);
 
 /// Puts what every request passes around the routes.
 pub(crate) fn around(router: Router, shared: &Arc<Shared>) -> Router {
@@ -29,12 +35,15 @@ async fn named(mut request: Request, next: Next) -> Response {
     let id = given_id(request.headers()).unwrap_or_else(made_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let told = id.to_str().unwrap_or_default();
-    let span =
-        tracing::info_span!("request", request_id = told, method = %request.method(), path = request.uri().path());
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let span = tracing::info_span!("request", request_id = told, method, path, status = field::Empty);
+    traces::adopt(&span, request.headers());
     let answer = async {
         let begun = Instant::now();
         let response = next.run(request).await;
-        tracing::debug!(status = response.status().as_u16(), ms = begun.elapsed().as_secs_f64() * 1e3, "answered");
+        let status = response.status().as_u16();
+        tracing::Span::current().record("status", status);
+        tracing::debug!(status, ms = begun.elapsed().as_secs_f64() * 1e3, "answered");
         response
     };
     let mut response = answer.instrument(span).await;
@@ -53,12 +62,18 @@ fn made_id() -> HeaderValue {
     HeaderValue::try_from(Uuid::new_v4().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
 }
 
+/// Whether a request speaks gRPC, or gRPC-web.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// Gives up a request that is never sent whole.
 async fn in_time(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     // Twice the time of the work itself, which has its own deadline.
     let patience = 2 * Duration::from_millis(shared.config().limits.request_timeout_ms.into());
+    let is_grpc = is_grpc(request.headers());
     let answered = tokio::time::timeout(patience, next.run(request)).await;
-    answered.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    answered.unwrap_or_else(|_| if is_grpc { Status::from(Refusal::late()).into_http() } else { too_slow() })
 }
 
 /// Lets web pages of the configured origins call. Their browsers send no cookies: callers are known by what they show.
@@ -83,7 +98,8 @@ fn cors(shared: &Arc<Shared>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(is_allowed))
         .allow_methods([Method::GET, Method::POST, Method::PUT])
         .allow_headers(taken.map(HeaderName::from_static))
-        .expose_headers(shown.map(HeaderName::from_static))
+        .expose_headers(shown.into_iter().chain(TOLD).map(HeaderName::from_static).collect::<Vec<_>>())
+        .max_age(PREFLIGHT)
 }
 
 #[cfg(test)]

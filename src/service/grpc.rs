@@ -23,7 +23,7 @@ use crate::service::edge::REQUEST_ID;
 use crate::service::proto::{self, frame_compression_server::FrameCompression};
 use crate::service::refusal::Refusal;
 use crate::service::registry::Entry;
-use crate::service::stills::{self, Compressed};
+use crate::service::stills::{self, Compressed, Who};
 use crate::service::stream::{MAX_ANSWERS, Stream};
 use crate::service::wire;
 use crate::service::{Shared, deadline};
@@ -69,7 +69,7 @@ impl Calls {
     /// Codes the frames of a batch side by side; each is answered by itself.
     async fn batch(
         &self,
-        intake: &Intake,
+        who: Who<'_>,
         frames: Vec<proto::CompressFrameRequest>,
         deadline: Instant,
     ) -> Vec<proto::BatchResult> {
@@ -78,7 +78,7 @@ impl Calls {
             .map(|frame| {
                 let number = frame.frame_number;
                 let still = wire::still(frame, &self.0.config().limits.picture);
-                (number, still.map(|still| stills::compress(&self.0, intake, still, None, deadline, "picture")))
+                (number, still.map(|still| stills::compress(&self.0, who, still, None, deadline, "picture")))
             })
             .collect();
         let mut results = Vec::with_capacity(jobs.len());
@@ -155,9 +155,11 @@ impl FrameCompression for Calls {
         let _call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let deadline = self.deadline(request.metadata());
         let intake = self.intake(request.extensions());
+        let caller = caller(request.extensions())?;
         let still = wire::still(request.into_inner(), &self.0.config().limits.picture)
             .map_err(|refusal| self.refuse(refusal))?;
-        let compressed = stills::compress(&self.0, &intake, still, None, deadline, "picture").await?;
+        let who = Who { caller: &caller, intake: &intake };
+        let compressed = stills::compress(&self.0, who, still, None, deadline, "picture").await?;
         Ok(Response::new(proto::CompressFrameResponse { packet: Some(packet(compressed)) }))
     }
 
@@ -168,12 +170,14 @@ impl FrameCompression for Calls {
         let _call = self.0.drain.enter().map_err(|refusal| self.refuse(refusal))?;
         let deadline = self.deadline(request.metadata());
         let intake = self.intake(request.extensions());
+        let caller = caller(request.extensions())?;
         let frames = request.into_inner().frames;
         if frames.len() > MAX_BATCH_FRAMES {
             let told = format!("{} frames are over the limit of {MAX_BATCH_FRAMES}", frames.len());
             return Err(self.refuse(Refusal::field("frames", told)));
         }
-        Ok(Response::new(proto::CompressBatchResponse { results: self.batch(&intake, frames, deadline).await }))
+        let who = Who { caller: &caller, intake: &intake };
+        Ok(Response::new(proto::CompressBatchResponse { results: self.batch(who, frames, deadline).await }))
     }
 
     type CompressStreamStream = Answers<proto::CompressStreamResponse>;

@@ -16,6 +16,8 @@ mod health;
 mod http;
 mod ledger;
 mod limits;
+#[cfg(feature = "testing")]
+pub mod overhead;
 mod random;
 mod refusal;
 mod registry;
@@ -26,6 +28,7 @@ mod stills;
 mod stream;
 mod telemetry;
 mod tls;
+mod traces;
 mod transport;
 pub(crate) mod wire;
 
@@ -40,6 +43,8 @@ pub use ledger::StoreConfig;
 pub use limits::{RateLimits, RedisConfig, Windows};
 pub use reload::{Reloader, check_files};
 pub use server::{ServeError, Server};
+#[cfg(feature = "otel")]
+pub use traces::Traces;
 
 /// The wire contract's types, client and server, as generated from `proto/`.
 pub mod proto {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::rate::{Hints, NetworkConditions, Plan};
 use crate::service::refusal::Refusal;
 use crate::service::wire::Source;
-use crate::session::{Recent, SessionConfig, Stats};
+use crate::session::{PacketInfo, Recent, SessionConfig, Stats};
 
 /// Messages to a stream that may wait for it.
 const MAX_COMMANDS: usize = 8;
@@ -100,6 +100,15 @@ impl Entry {
 
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a packet for those who look on.
+    pub(crate) fn count_packet(&self, info: &PacketInfo, latency: Duration) {
+        let age = self.age();
+        let mut live = self.live();
+        live.stats.count_packet(info);
+        live.latency_us.record(latency.as_micros() as u64);
+        live.pace.count(age, info.compressed_bytes);
     }
 
     /// Ends when the stream has.

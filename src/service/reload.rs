@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::service::Shared;
 use crate::service::auth::Authenticator;
-use crate::service::config::{Config, ConfigError};
+use crate::service::config::{Config, ConfigError, fault};
 use crate::service::tls::Encryption;
 
 /// Gives a running server another configuration.
@@ -13,7 +13,8 @@ use crate::service::tls::Encryption;
 pub struct Reloader(pub(super) Arc<Shared>);
 
 impl Reloader {
-    /// Takes over what can change while the server runs: limits, keys, certificates, origins. Gives the keys of the settings that
+    /// Takes over what can change while the server runs: limits, rates and the Redis that shares them, keys,
+    /// certificates, origins. Gives the keys of the settings that
     /// can't and would have; each is told in the log too.
     ///
     /// # Errors
@@ -25,12 +26,15 @@ impl Reloader {
         // What was kept of the old configuration and what came with the new one must fit together too.
         config.validate()?;
         let auth = Authenticator::load(&config, Some(&shared.auth()))?;
+        let limits = shared.limiter.prepare(&config.rates, &config.redis);
+        let limits = limits.map_err(|told| ConfigError { faults: vec![fault("redis.url", told)] })?;
         if let Some(encryption) = &shared.encryption {
             encryption.reload(&config.tls)?;
         }
         for key in &refused {
             tracing::warn!(key, "this setting can't change while the server runs: it stays as it is");
         }
+        shared.limiter.take_over(limits);
         shared.registry.limit_to(config.limits.max_sessions);
         *shared.auth.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(auth);
         *shared.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);

@@ -92,6 +92,11 @@ impl Drop for SocketPath {
 }
 
 impl Server {
+    #[cfg(feature = "testing")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Checks `config`, opens the sockets, starts the compute pool and codes a known frame. Connections wait until
     /// [`Server::run`].
     ///
@@ -204,7 +209,7 @@ impl Server {
 const MARGIN: Duration = Duration::from_millis(50);
 
 /// Every gRPC service, with gRPC-web, origins and request ids around them.
-fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
+pub(crate) fn grpc_routes(shared: &Arc<Shared>) -> Result<Router, ServeError> {
     let most = shared.config().max_message_bytes();
     let frames = FrameCompressionServer::new(Calls(Arc::clone(shared))).max_decoding_message_size(most);
     let name = <FrameCompressionServer<Calls> as NamedService>::NAME;

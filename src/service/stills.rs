@@ -1,5 +1,6 @@
 //! Single pictures: compressed and decompressed without a session.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +13,11 @@ use crate::rate::{Plan, Reason, Scale};
 use crate::resize::Resizer;
 use crate::service::Shared;
 use crate::service::admission::Intake;
+use crate::service::caller::Caller;
+use crate::service::compute::Running;
+use crate::service::ledger::Outcome;
 use crate::service::refusal::Refusal;
+use crate::service::traces::{self, Took};
 use crate::service::wire::Still;
 use crate::session::{Coder, Order, PacketInfo, StageTimes, Stamp};
 
@@ -25,12 +30,19 @@ pub(crate) struct Compressed {
     pub(crate) queued: Duration,
 }
 
+/// Who sends a picture, and what its bytes have arrived in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) intake: &'a Intake,
+}
+
 /// Compresses a picture, scaled to `size` first where one is given. The work is queued at once; awaiting collects it, and
 /// dropping the future before it has begun cancels it. Its room is
-/// taken from `intake`. Faults of the picture are told as fields of `part`.
+/// taken from the intake, and it counts as its caller's usage. Faults of the picture are told as fields of `part`.
 pub(crate) fn compress(
     shared: &Shared,
-    intake: &Intake,
+    who: Who<'_>,
     still: Still,
     size: Option<(u32, u32)>,
     deadline: Instant,
@@ -38,23 +50,34 @@ pub(crate) fn compress(
 ) -> impl Future<Output = Result<Compressed, Refusal>> + Send + 'static {
     let arrived = Instant::now();
     shared.telemetry.frame_taken();
-    let room = intake.admit(still.picture.len());
+    let caller = Arc::clone(&who.caller.id);
+    let within = shared.ledger.check_budget(&caller, &shared.ledger.settings(&caller));
+    let room = within.and_then(|()| who.intake.admit(still.picture.len()));
+    let codec = still.order.codec;
     let limits = shared.config().limits.picture;
     let job = room.map(|room| {
-        shared.compute.run_with_coder(deadline, move |coder, queued| {
+        shared.compute.run_with_coder(deadline, move |coder, running| {
             let _room = room;
-            work(coder, &still, size, &limits, queued, part)
+            work(coder, &still, size, &limits, running, part)
         })
     });
-    let telemetry = std::sync::Arc::clone(&shared.telemetry);
+    let (telemetry, ledger) = (Arc::clone(&shared.telemetry), Arc::clone(&shared.ledger));
     async move {
         let done = match job {
             Ok(job) => job.await,
             Err(refusal) => Err(refusal),
         };
         match &done {
-            Ok(compressed) => telemetry.packet_made(&compressed.info, compressed.queued, arrived.elapsed()),
-            Err(refusal) => telemetry.refused(refusal.code),
+            Ok(Compressed { info, decode_us, queued, .. }) => {
+                let took = Took { latency: arrived.elapsed(), queued: *queued, decode_us: *decode_us };
+                telemetry.packet_made(info, took);
+                traces::frame(info, took);
+                ledger.count(&caller, Outcome::Packet(info));
+            }
+            Err(refusal) => {
+                telemetry.refused(refusal.code);
+                ledger.count(&caller, Outcome::Failed(codec));
+            }
         }
         done
     }
@@ -65,13 +88,14 @@ fn work(
     still: &Still,
     size: Option<(u32, u32)>,
     limits: &Limits,
-    queued: Duration,
+    running: &Running,
     part: &'static str,
 ) -> Result<Compressed, Refusal> {
     let begun = Instant::now();
     let mut decoded = None;
     let frame = still.picture.open(limits, &mut decoded).map_err(|error| Refusal::engine(part, &error))?;
     let decode_us = if still.picture.is_encoded() { micros(begun) } else { 0 };
+    running.check()?;
     let resizing = Instant::now();
     let mut scaled = None;
     let (frame, resize_us) = match size {
@@ -82,8 +106,9 @@ fn work(
         }
         None => (frame, 0),
     };
+    running.check()?;
     let (info, data) = code(coder, &still.order, still.stamp, &frame, resize_us)?;
-    Ok(Compressed { info, data, decode_us, queued })
+    Ok(Compressed { info, data, decode_us, queued: running.queued })
 }
 
 fn code(

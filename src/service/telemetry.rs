@@ -12,9 +12,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
+use crate::codec::Codec;
+use crate::rate::Scale;
 use crate::service::admission::Shed;
-use crate::session::{DropReason, PacketInfo};
+use crate::service::traces::Took;
+use crate::session::{DropReason, Fallback, PacketInfo};
 
+/// Bounds of the qualities that plans ask for, of 1..=100.
+const QUALITIES: [f64; 9] = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0];
 /// Bounds of the time histograms, seconds.
 const SECONDS: [f64; 12] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
@@ -35,6 +40,11 @@ struct DecisionLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabel {
     code: &'static str,
 }
@@ -52,8 +62,15 @@ pub(crate) struct Telemetry {
     denied: Family<ReasonLabel, Counter>,
     fallbacks: Family<ReasonLabel, Counter>,
     encode_seconds: Family<CodecLabel, Histogram>,
+    stage_seconds: Family<StageLabel, Histogram>,
     queue_seconds: Histogram,
     latency_seconds: Histogram,
+    plan_quality: Histogram,
+    plan_scale: Histogram,
+    pool_threads: Gauge,
+    pool_busy: Gauge,
+    bytes_limit: Gauge,
+    resident_bytes: Gauge,
     streams: Gauge,
     connections: Gauge,
     bytes_in_flight: Gauge,
@@ -89,8 +106,15 @@ impl Default for Telemetry {
             denied: Family::default(),
             fallbacks: Family::default(),
             encode_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
+            stage_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
             queue_seconds: seconds(),
             latency_seconds: seconds(),
+            plan_quality: Histogram::new(QUALITIES),
+            plan_scale: Histogram::new(Scale::LADDER.into_iter().rev().map(Scale::factor)),
+            pool_threads: Gauge::default(),
+            pool_busy: Gauge::default(),
+            bytes_limit: Gauge::default(),
+            resident_bytes: Gauge::default(),
             streams: Gauge::default(),
             connections: Gauge::default(),
             bytes_in_flight: Gauge::default(),
@@ -112,6 +136,7 @@ impl Default for Telemetry {
             breaker_opened: Counter::default(),
         };
         this.register();
+        this.begin();
         this.ledger_up.set(1);
         this
     }
@@ -129,8 +154,22 @@ impl Telemetry {
         r.register("auth_denied", "Callers that aren't known or may not, by reason", self.denied.clone());
         r.register("fallbacks", "Packets that broke a promise, by what gave way", self.fallbacks.clone());
         r.register("encode_seconds", "Time of coding a frame", self.encode_seconds.clone());
+        let stages = self.stage_seconds.clone();
+        r.register("stage_seconds", "Time of the other stages of a frame: decode, resize, measure", stages);
         r.register("queue_seconds", "Time a frame waited for a compute thread", self.queue_seconds.clone());
         r.register("latency_seconds", "Time from a frame's arrival to its packet", self.latency_seconds.clone());
+        r.register(
+            "plan_quality",
+            "Quality that the plan of a packet asked for, of 1 to 100",
+            self.plan_quality.clone(),
+        );
+        let scale = self.plan_scale.clone();
+        r.register("plan_scale", "Part of the source's sides that the plan of a packet asked for", scale);
+        r.register("pool_threads", "Compute threads", self.pool_threads.clone());
+        r.register("pool_busy", "Jobs that run on them", self.pool_busy.clone());
+        r.register("in_flight_limit_bytes", "Most bytes of frames that may be in flight", self.bytes_limit.clone());
+        let resident = self.resident_bytes.clone();
+        r.register("resident_bytes", "Memory of the process, 0 where the system doesn't tell", resident);
         r.register("streams_open", "Streams that are running", self.streams.clone());
         r.register("streams_opened", "Streams opened", self.streams_opened.clone());
         r.register("connections", "Connections to the gRPC listeners", self.connections.clone());
@@ -159,11 +198,32 @@ impl Telemetry {
         r.register("redis_breaker_opened", "Times the breaker has opened", self.breaker_opened.clone());
     }
 
+    /// Series whose labels are known begin at nothing, so that the first event is an increase.
+    fn begin(&self) {
+        let reason =
+            |family: &Family<ReasonLabel, Counter>, reason| drop(family.get_or_create(&ReasonLabel { reason }));
+        DropReason::ALL.iter().for_each(|it| reason(&self.dropped, it.name()));
+        Fallback::ALL.iter().for_each(|it| reason(&self.fallbacks, it.name()));
+        ["written", "lost"].iter().for_each(|it| reason(&self.ledger_records, it));
+        ["stale frame", "effort", "stream"].iter().for_each(|it| reason(&self.shed, it));
+        ["given up for another", "no progress", "no room"].iter().for_each(|it| reason(&self.messages_cut, it));
+        ["missing", "malformed", "key", "token", "certificate", "role"].iter().for_each(|it| reason(&self.denied, it));
+        for codec in Codec::ALL.map(|codec| CodecLabel { codec: codec.name() }) {
+            drop(self.packets.get_or_create(&codec));
+            drop(self.packet_bytes.get_or_create(&codec));
+            drop(self.encode_seconds.get_or_create(&codec));
+        }
+        for stage in ["decode", "resize", "measure"] {
+            drop(self.stage_seconds.get_or_create(&StageLabel { stage }));
+        }
+        drop(self.errors.get_or_create(&CodeLabel { code: code_name(Code::Internal) }));
+    }
+
     pub(crate) fn frame_taken(&self) {
         self.frames_in.inc();
     }
 
-    pub(crate) fn packet_made(&self, info: &PacketInfo, queued: Duration, latency: Duration) {
+    pub(crate) fn packet_made(&self, info: &PacketInfo, took: Took) {
         let label = CodecLabel { codec: info.codec.name() };
         if let Some(fallback) = info.fallback {
             self.fallbacks.get_or_create(&ReasonLabel { reason: fallback.name() }).inc();
@@ -172,8 +232,14 @@ impl Telemetry {
         self.raw_bytes.inc_by(info.original_bytes as u64);
         self.packet_bytes.get_or_create(&label).inc_by(info.compressed_bytes as u64);
         self.encode_seconds.get_or_create(&label).observe(info.times.encode_us as f64 / 1e6);
-        self.queue_seconds.observe(queued.as_secs_f64());
-        self.latency_seconds.observe(latency.as_secs_f64());
+        let stages = [("decode", took.decode_us), ("resize", info.times.resize_us), ("measure", info.times.measure_us)];
+        for (stage, us) in stages.into_iter().filter(|(_, us)| *us > 0) {
+            self.stage_seconds.get_or_create(&StageLabel { stage }).observe(us as f64 / 1e6);
+        }
+        self.queue_seconds.observe(took.queued.as_secs_f64());
+        self.latency_seconds.observe(took.latency.as_secs_f64());
+        self.plan_quality.observe(info.plan.quality.into());
+        self.plan_scale.observe(info.plan.scale.factor());
     }
 
     pub(crate) fn frame_dropped(&self, reason: DropReason) {
@@ -254,6 +320,10 @@ impl Telemetry {
     pub(crate) fn scrape(&self, now: Now) -> Result<String, std::fmt::Error> {
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.streams.set(gauge(now.streams));
+        self.pool_threads.set(gauge(now.pool_threads));
+        self.pool_busy.set(gauge(now.pool_busy));
+        self.bytes_limit.set(gauge(now.bytes_limit));
+        self.resident_bytes.set(gauge(resident_bytes()));
         self.bytes_in_flight.set(gauge(now.bytes_in_flight));
         self.jobs_waiting.set(gauge(now.jobs_waiting));
         self.ledger_waiting.set(gauge(now.ledger_waiting));
@@ -266,9 +336,21 @@ impl Telemetry {
     }
 }
 
+/// Memory of this process; 0 where the system doesn't tell.
+fn resident_bytes() -> usize {
+    // Linux tells it in KiB, whatever the size of a page.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse::<usize>().ok());
+    kib.map_or(0, |kib| kib * 1024)
+}
+
 /// What gauges are set to before they are told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
+    pub(crate) pool_threads: usize,
+    pub(crate) pool_busy: usize,
+    pub(crate) bytes_limit: usize,
     pub(crate) streams: usize,
     pub(crate) bytes_in_flight: usize,
     pub(crate) jobs_waiting: usize,
@@ -304,8 +386,7 @@ pub(crate) fn code_name(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Codec;
-    use crate::rate::{Plan, Reason, Scale};
+    use crate::rate::{Plan, Reason};
     use crate::session::{StageTimes, Stamp};
 
     fn packet() -> PacketInfo {
@@ -345,8 +426,12 @@ mod tests {
         telemetry.frame_taken();
         telemetry.frame_dropped(DropReason::LinkBusy);
         telemetry.refused(Code::InvalidArgument);
-        telemetry.packet_made(&packet(), Duration::from_micros(50), Duration::from_millis(2));
+        let took = Took { latency: Duration::from_millis(2), queued: Duration::from_micros(50), decode_us: 300 };
+        telemetry.packet_made(&packet(), took);
         let now = Now {
+            pool_threads: 2,
+            pool_busy: 1,
+            bytes_limit: 0,
             streams: 3,
             bytes_in_flight: 0,
             jobs_waiting: 0,
@@ -362,6 +447,9 @@ mod tests {
             "auralink_errors_total{code=\"INVALID_ARGUMENT\"} 1\n",
             "auralink_packet_bytes_total{codec=\"jpeg\"} 100\n",
             "auralink_encode_seconds_bucket{le=\"0.001\",codec=\"jpeg\"} 1\n",
+            "auralink_stage_seconds_bucket{le=\"0.0005\",stage=\"decode\"} 1\n",
+            "auralink_plan_quality_sum 75.0\n",
+            "auralink_plan_scale_bucket{le=\"0.75\"} 0\n",
             "auralink_streams_open 3\n",
             "auralink_ready 1\n",
             "# EOF\n",

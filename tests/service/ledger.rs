@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use auralink::service::proto::frame_compression_client::FrameCompressionClient;
-use auralink::service::{Config, StoreConfig};
+use auralink::service::{Config, StoreConfig, proto};
 use serde_json::Value;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -155,6 +155,69 @@ async fn settings_begin_new_sessions_and_budgets_end_them() {
     assert!(status.message().contains("this month"), "{status:?}");
     assert_eq!(put(server.http, r#"{"monthly_bytes":100000000}"#).await.status, 200);
     session(&mut client, 1).await.unwrap();
+    server.stop().await;
+}
+
+fn still(data: bytes::Bytes) -> proto::CompressFrameRequest {
+    let format = proto::PixelFormat::I420 as i32;
+    let picture = proto::Picture { format, width: 320, height: 180, data, ..Default::default() };
+    let codec = proto::Codec::Jpeg as i32;
+    proto::CompressFrameRequest { picture: Some(picture), codec, measure_quality: true, ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_without_a_session_are_written_down_and_have_the_same_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = |checkpoint_ms| {
+        let store = StoreConfig { path: Some(folder.path().to_owned()), checkpoint_ms, ..StoreConfig::default() };
+        Config { store, ..config() }
+    };
+    // Written down by the clock.
+    let server = start(stored(100)).await;
+    let mut client = server.client().await;
+    client.compress_frame(still(i420(320, 180, 1))).await.unwrap();
+    let frames = vec![still(i420(320, 180, 2)), still(i420(320, 180, 3)), still(i420(320, 180, 4))];
+    client.compress_batch(proto::CompressBatchRequest { frames }).await.unwrap();
+    let mut file = Vec::new();
+    let pixels = i420(320, 360, 1);
+    let frame = auralink::Frame::new(auralink::PixelFormat::Rgb8, 320, 180, &pixels[..320 * 180 * 3]).unwrap();
+    auralink::images::encode_png(&frame, &mut file).unwrap();
+    assert_eq!(http(server.http, "POST", "/v1/compress?codec=lossless", "", &file).await.status, 200);
+    let began = Instant::now();
+    while sum(&usage(server.http).await, "packets") < 5 {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let told = usage(server.http).await;
+    assert_eq!((sum(&told, "sessions"), sum(&told, "frames")), (0, 5), "{told}");
+    assert_eq!(sum(&told, "bytes_in"), 4 * 320 * 180 * 3 / 2 + 320 * 180 * 3);
+    assert!(told["rows"][0]["ssim"].as_f64().unwrap() > 0.9, "{told}");
+    server.stop().await;
+
+    // Written down as the server ends.
+    let server = start(stored(3_600_000)).await;
+    let mut client = server.client().await;
+    client.compress_frame(still(i420(320, 180, 1))).await.unwrap();
+    assert_eq!(sum(&usage(server.http).await, "frames"), 5);
+    server.stop().await;
+
+    let server = start(stored(3_600_000)).await;
+    assert_eq!(sum(&usage(server.http).await, "frames"), 6);
+    // What was used before counts for the budget, and what isn't written down yet.
+    let used = sum(&usage(server.http).await, "bytes_out");
+    let budget = format!("{{\"monthly_bytes\":{}}}", used + 1);
+    let json = "content-type: application/json\r\n";
+    assert_eq!(http(server.http, "PUT", "/v1/settings", json, budget.as_bytes()).await.status, 200);
+    let mut client = server.client().await;
+    client.compress_frame(still(i420(320, 180, 1))).await.unwrap();
+    let status = client.compress_frame(still(i420(320, 180, 1))).await.unwrap_err();
+    assert!(status.code() == Code::ResourceExhausted && status.message().contains("this month"), "{status:?}");
+    let frames = vec![still(i420(320, 180, 2))];
+    let batch = client.compress_batch(proto::CompressBatchRequest { frames }).await.unwrap().into_inner();
+    let Some(proto::batch_result::Result::Error(error)) = &batch.results[0].result else { panic!("{batch:?}") };
+    assert_eq!(error.code, Code::ResourceExhausted as i32);
+    let answer = http(server.http, "POST", "/v1/compress", "", &file).await;
+    assert_eq!(answer.status, 429, "{}", answer.json());
     server.stop().await;
 }
 

@@ -1,12 +1,13 @@
 //! Rate limits as callers meet them.
 
+use auralink::service::config::Role;
 use auralink::service::proto::DescribeRequest;
-use auralink::service::{Config, RateLimits, Windows};
+use auralink::service::{Config, KeyFile, RateLimits, Windows};
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic_types::StatusExt;
 
-use crate::harness::{Talk, config, http, i420, open_i420, start};
+use crate::harness::{Talk, config, http, i420, open_i420, start, with};
 
 fn per_minute(calls: u32) -> Windows {
     Windows { per_minute: calls, ..Windows::NONE }
@@ -115,5 +116,80 @@ async fn behind_a_proxy_that_is_believed_addresses_are_told_apart() {
         let forwarded = format!("x-forwarded-for: 9.9.9.9, {address}\r\n");
         assert_eq!(http(server.http, "GET", "/v1/sessions", &forwarded, b"").await.status, status, "{address}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_attempts_are_limited_by_address_and_good_ones_pass() {
+    let mut keys = KeyFile::default();
+    let good = keys.add("ann", &[Role::Compress], None).unwrap();
+    let (none, failures) = (Windows::NONE, per_minute(3));
+    let trusted_proxies = vec![[127, 0, 0, 1].into()];
+    let rates = RateLimits {
+        caller: none,
+        ip: none,
+        method: none,
+        auth: none,
+        failures,
+        loopback: true,
+        trusted_proxies,
+        ..RateLimits::default()
+    };
+    let mut config = Config { rates, ..config() };
+    config.auth.keys = keys.keys;
+    let server = start(config).await;
+    let call = async |address: &str, secret: &str| {
+        let head = format!("x-forwarded-for: {address}\r\nauthorization: Bearer {secret}\r\n");
+        http(server.http, "GET", "/v1/sessions", &head, b"").await
+    };
+    let bad = format!("{}x", good.get(..good.len() - 1).unwrap());
+    for _ in 0..3 {
+        assert_eq!(call("1.1.1.1", &bad).await.status, 401);
+    }
+    let refused = call("1.1.1.1", "no.such.token").await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("RESOURCE_EXHAUSTED")));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("3 failed attempts"), "{}", refused.json());
+    assert!((1..=60).contains(&refused.header("retry-after").unwrap().parse::<u64>().unwrap()));
+    // gRPC is the same door.
+    let mut client = server.client().await;
+    let mut request = with(Some(bad.as_str()), DescribeRequest {});
+    request.metadata_mut().insert("x-forwarded-for", "1.1.1.1".parse().unwrap());
+    let status = client.describe(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+    // Others behind the same proxy go on, and whoever shows nothing hasn't attempted anything.
+    assert_eq!(call("1.1.1.1", &good).await.status, 200);
+    assert_eq!(http(server.http, "GET", "/v1/sessions", "x-forwarded-for: 1.1.1.1\r\n", b"").await.status, 401);
+    assert_eq!(call("2.2.2.2", &bad).await.status, 401);
+    let head = format!("x-api-key: {good}\r\n");
+    assert_eq!(http(server.http, "GET", "/metrics", &head, b"").await.status, 403);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_rates_are_taken_over_while_the_server_runs() {
+    let server = start(limited(2)).await;
+    let mut client = server.client().await;
+    for _ in 0..2 {
+        client.describe(DescribeRequest {}).await.unwrap();
+    }
+    assert_eq!(client.describe(DescribeRequest {}).await.unwrap_err().code(), Code::ResourceExhausted);
+    let config = |calls: u32| {
+        let mut config = limited(calls);
+        (config.listen, config.compute) = (crate::harness::config().listen, crate::harness::config().compute);
+        config
+    };
+    assert_eq!(server.reloader.reload(config(4)).unwrap(), [""; 0]);
+    // What was counted before counts on.
+    let answer = client.describe(DescribeRequest {}).await.unwrap();
+    assert_eq!(
+        (number(answer.metadata(), "x-ratelimit-limit"), number(answer.metadata(), "x-ratelimit-remaining")),
+        (4, 1)
+    );
+    client.describe(DescribeRequest {}).await.unwrap();
+    assert_eq!(client.describe(DescribeRequest {}).await.unwrap_err().code(), Code::ResourceExhausted);
+    let mut bad = config(4);
+    bad.rates.max_keys = 1;
+    assert!(server.reloader.reload(bad).unwrap_err().to_string().contains("rates.max_keys"));
     server.stop().await;
 }

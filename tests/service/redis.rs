@@ -31,6 +31,25 @@ async fn is_allowed(client: &mut Client) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_instance_begins_to_share_and_ends_it() {
+    let Some(redis) = Redis::start() else { return };
+    let servers = [start(sharing(&redis, 3, 60_000)).await, start(limited(3)).await];
+    let mut clients = [servers[0].client().await, servers[1].client().await];
+    assert!(is_allowed(&mut clients[1]).await, "by itself, and Redis doesn't know of it");
+    assert_eq!(servers[1].reloader.reload(sharing(&redis, 3, 60_000)).unwrap(), [""; 0]);
+    assert!(
+        is_allowed(&mut clients[0]).await && is_allowed(&mut clients[0]).await && is_allowed(&mut clients[1]).await
+    );
+    assert!(!is_allowed(&mut clients[0]).await && !is_allowed(&mut clients[1]).await, "3 together");
+    assert_eq!(servers[1].reloader.reload(limited(3)).unwrap(), [""; 0]);
+    // It has counted along: one before, and one that Redis let through.
+    assert!(is_allowed(&mut clients[1]).await && !is_allowed(&mut clients[1]).await);
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_instances_at_once_share_one_limit() {
     let Some(redis) = Redis::start() else { return };
     let servers = [start(sharing(&redis, 300, 60_000)).await, start(sharing(&redis, 300, 60_000)).await];

@@ -8,11 +8,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tonic::Status;
 
-use crate::service::Shared;
 use crate::service::auth::policy::{self, Need};
-use crate::service::auth::{API_KEY, Identity};
+use crate::service::auth::{API_KEY, Denied, Identity};
 use crate::service::refusal::Refusal;
 use crate::service::transport::Peer;
+use crate::service::{Shared, limits};
 
 /// Lets gRPC calls in, or answers them with a status.
 pub(crate) async fn calls(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
@@ -53,7 +53,7 @@ fn admit(shared: &Shared, request: &mut Request, need: Need) -> Result<(), Refus
         let addr = peer.and_then(|peer| peer.addr);
         tracing::debug!(reason = denied.name(), ?addr, "a caller isn't known");
         shared.telemetry.denied(denied.name());
-        refused(shared, Refusal::unauthenticated())
+        refused(shared, unknown(shared, request, denied))
     })?;
     if !policy::meets(identity.caller.roles, need) {
         tracing::debug!(caller = %identity.caller.id, ?need, "a caller may not do this");
@@ -64,6 +64,19 @@ fn admit(shared: &Shared, request: &mut Request, need: Need) -> Result<(), Refus
     extensions.insert(identity.caller.clone());
     extensions.insert::<Arc<Identity>>(Arc::new(identity));
     Ok(())
+}
+
+/// What somebody is told who isn't known: after too many attempts from their address, when to come back. Whoever shows nothing
+/// has attempted nothing.
+fn unknown(shared: &Shared, request: &Request, denied: Denied) -> Refusal {
+    if denied == Denied::Missing {
+        return Refusal::unauthenticated();
+    }
+    let limiter = &shared.limiter;
+    match limiter.failed_attempt(limits::address(limiter, request)) {
+        Some(verdict) => limits::too_many_failures(&verdict),
+        None => Refusal::unauthenticated(),
+    }
 }
 
 fn forget_secrets(request: &mut Request) {

@@ -65,7 +65,7 @@ pub(crate) fn of_call(path: &str) -> Need {
 /// What a page of HTTP needs.
 pub(crate) fn of_page(_method: &Method, path: &str, open_metrics: bool) -> Need {
     match path {
-        "/livez" | "/readyz" | "/health" | "/health/ready" => Need::Nothing,
+        "/livez" | "/readyz" | "/health" | "/health/ready" | "/openapi.json" => Need::Nothing,
         "/metrics" if open_metrics => Need::Nothing,
         "/metrics" => Need::Observe,
         "/v1/compress" => Need::Compress,

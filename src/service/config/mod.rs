@@ -24,7 +24,7 @@ pub use load::Sources;
 pub use secret::Secret;
 pub use sections::{
     Algorithm, ApiKey, Auth, Certificate, ClientCertificates, Compute, Cors, Jwt, JwtKey, Listen, Log, LogForm, Role,
-    ServiceLimits, Tls,
+    ServiceLimits, Telemetry, Tls,
 };
 
 /// Room in a message beside the largest frame: field tags, strides, the rest of a request.
@@ -57,6 +57,9 @@ pub struct Config {
     pub compute: Compute,
     /// What is told on standard error.
     pub log: Log,
+    /// What is told to a collector of traces.
+    #[validate(nested)]
+    pub telemetry: Telemetry,
     /// Which web pages may call.
     pub cors: Cors,
     /// How much callers may have in flight, and what is shed when there is too much to do.
@@ -85,6 +88,7 @@ impl Config {
         self.check_keys(&mut faults);
         self.check_token_keys(&mut faults);
         self.check_tls(&mut faults);
+        self.check_telemetry(&mut faults);
         if let Err(error) = EnvFilter::try_new(&self.log.level) {
             faults.push(fault("log.level", format!("{:?}: {error}", self.log.level)));
         }
@@ -210,6 +214,18 @@ impl Config {
             if !named.is_some_and(|key| key.algorithm == Algorithm::HS256 || key.private_key_file.is_some()) {
                 faults.push(fault("auth.jwt.sign_with", format!("{kid:?} is no key of auth.jwt.keys that can sign")));
             }
+        }
+    }
+
+    fn check_telemetry(&self, faults: &mut Vec<Violation>) {
+        let Some(endpoint) = &self.telemetry.otlp_endpoint else { return };
+        let is_one = endpoint.parse::<axum::http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http"));
+        if !is_one || endpoint.contains('@') {
+            let told = "not an address such as http://127.0.0.1:4317".to_owned();
+            faults.push(fault("telemetry.otlp_endpoint", told));
+        } else if cfg!(not(feature = "otel")) {
+            let told = format!("{endpoint:?}, but this program was built without the feature otel");
+            faults.push(fault("telemetry.otlp_endpoint", told));
         }
     }
 

@@ -3,10 +3,11 @@
 use crate::service::config::{Config, ServiceLimits, Tls, keys_of, value_of};
 
 /// What is fixed while the server runs: sockets, threads and what every connection was opened with.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 12] = [
     "listen.",
     "compute.",
     "log.",
+    "telemetry.",
     "limits.picture.",
     "limits.max_connections",
     "limits.max_streams_per_connection",
@@ -14,8 +15,6 @@ const FIXED: [&str; 13] = [
     "limits.keepalive_ms",
     "tls.cert_file",
     "admission.",
-    "rates.",
-    "redis.",
     "store.",
 ];
 
@@ -26,9 +25,8 @@ impl Config {
             listen: self.listen.clone(),
             compute: self.compute.clone(),
             log: self.log.clone(),
+            telemetry: self.telemetry.clone(),
             admission: self.admission.clone(),
-            rates: self.rates.clone(),
-            redis: self.redis.clone(),
             store: self.store.clone(),
             limits: ServiceLimits {
                 picture: self.limits.picture,
@@ -65,6 +63,8 @@ mod tests {
         let mut new = Config::default();
         new.limits.max_sessions = 7;
         new.auth.token_ttl_s = 60;
+        new.rates.caller.per_minute = 7;
+        new.redis.url = Some("redis://127.0.0.1:6379/0".to_owned());
         new.cors.allowed_origins = vec!["https://example.org".to_owned()];
         assert_eq!(old.reloaded(new.clone()), (new.clone(), Vec::new()));
         new.listen.grpc_port = 1;

@@ -323,6 +323,39 @@ impl Default for Log {
     }
 }
 
+/// `[telemetry]`: traces, in a program built with the feature `otel`. Fixed while the server runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// A collector that takes OTLP over gRPC, such as `http://127.0.0.1:4317`; none is told where absent. TLS isn't spoken to
+    /// it.
+    pub otlp_endpoint: Option<String>,
+    /// What the spans call this service.
+    #[validate(length(min = 1, max = 64, message = "1..=64 characters"))]
+    pub service_name: String,
+    /// Part of the requests that are traced, 0..=1, where the caller's `traceparent` doesn't decide.
+    #[validate(range(min = 0.0, max = 1.0, message = "0..=1"))]
+    pub sample_ratio: f64,
+    /// Of a traced stream, one frame in so many has its stages told, at most 1000000; 0 for none.
+    #[validate(range(max = 1_000_000, message = "0..=1000000"))]
+    pub frame_every: u32,
+    /// Spans that may wait to be sent, 64..=65536; beyond them they are dropped.
+    #[validate(range(min = 64, max = 65_536, message = "64..=65536"))]
+    pub queue_spans: u32,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            service_name: "auralink".to_owned(),
+            sample_ratio: 0.1,
+            frame_every: 100,
+            queue_spans: 2_048,
+        }
+    }
+}
+
 /// `[cors]`: which web pages may call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

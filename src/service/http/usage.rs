@@ -8,10 +8,13 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Extension, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tonic::Code;
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::day;
+use super::problem::Problem;
 use crate::service::Shared;
 use crate::service::caller::Caller;
 use crate::service::ledger::{self, Row, Settings, date, day_of, now_ms};
@@ -23,23 +26,90 @@ const COLUMNS: &str =
     "day,caller,sessions,seconds,frames,packets,dropped,failed,bytes_in,bytes_out,reduction,ssim,psnr_db\n";
 
 /// What usage is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// First day, `YYYY-MM-DD`; the first of this month where none is given.
+    /// First day, UTC; the first of the last day's month where none is given.
+    #[param(schema_with = day)]
     from: Option<String>,
-    /// Last day; today where none is given.
+    /// Last day, UTC, at most 3660 with the first; today where none is given.
+    #[param(schema_with = day)]
     to: Option<String>,
+    /// Another caller, for administrators; where none is given they see all, and others themselves.
     caller: Option<String>,
     /// `json` or `csv`.
+    #[param(schema_with = format_name)]
     format: Option<String>,
 }
 
 /// Whose settings are meant.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Whose {
+    /// Another caller, for administrators.
     caller: Option<String>,
+}
+
+/// Usage by day and caller.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Usage {
+    #[schema(format = Date)]
+    from: String,
+    #[schema(format = Date)]
+    to: String,
+    rows: Vec<UsageRow>,
+    /// Records that aren't written yet, and not in the rows.
+    waiting: usize,
+}
+
+/// What one caller has used on one day.
+#[derive(Debug, Serialize, ToSchema)]
+struct UsageRow {
+    #[schema(format = Date)]
+    day: String,
+    caller: String,
+    sessions: u64,
+    /// Time of all sessions together.
+    seconds: f64,
+    frames: u64,
+    packets: u64,
+    dropped: u64,
+    failed: u64,
+    /// Raw bytes of the frames that became packets.
+    bytes_in: u64,
+    bytes_out: u64,
+    /// Fraction of the raw bytes saved.
+    reduction: f64,
+    /// Mean of what was measured.
+    ssim: Option<f64>,
+    /// Mean of what was measured.
+    psnr_db: Option<f64>,
+}
+
+impl From<&Row> for UsageRow {
+    fn from(Row { day, caller, sums }: &Row) -> Self {
+        Self {
+            day: date::show(*day),
+            caller: caller.clone(),
+            sessions: sums.sessions,
+            seconds: sums.seconds,
+            frames: sums.frames,
+            packets: sums.packets,
+            dropped: sums.dropped,
+            failed: sums.failed,
+            bytes_in: sums.bytes_in,
+            bytes_out: sums.bytes_out,
+            reduction: sums.reduction(),
+            ssim: sums.mean(sums.ssim_sum),
+            psnr_db: sums.mean(sums.psnr_db_sum),
+        }
+    }
+}
+
+fn format_name() -> utoipa::openapi::Schema {
+    super::openapi::one_of(["json", "csv"].into_iter())
 }
 
 /// The caller that is meant: oneself, or anybody for an administrator.
@@ -96,6 +166,16 @@ impl Asked {
     }
 }
 
+/// What callers have used, by day.
+#[utoipa::path(
+    get, path = "/v1/usage", tag = "usage", params(Asked),
+    responses(
+        (status = 200, description = "A table", content((Usage = "application/json"), (String = "text/csv"))),
+        (status = 400, description = "The query is at fault", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Another caller's usage", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is down", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn usage(
     State(shared): State<Arc<Shared>>,
     caller: Option<Extension<Caller>>,
@@ -107,28 +187,9 @@ pub(super) async fn usage(
     if is_csv {
         return Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&rows)).into_response());
     }
-    let rows: Vec<_> = rows.iter().map(row_json).collect();
     let (from, to) = (date::show(query.from), date::show(query.to));
-    Ok(Json(json!({ "from": from, "to": to, "rows": rows, "waiting": shared.ledger.waiting() })).into_response())
-}
-
-fn row_json(row: &Row) -> Value {
-    let sums = &row.sums;
-    json!({
-        "day": date::show(row.day),
-        "caller": row.caller,
-        "sessions": sums.sessions,
-        "seconds": sums.seconds,
-        "frames": sums.frames,
-        "packets": sums.packets,
-        "dropped": sums.dropped,
-        "failed": sums.failed,
-        "bytes_in": sums.bytes_in,
-        "bytes_out": sums.bytes_out,
-        "reduction": sums.reduction(),
-        "ssim": sums.mean(sums.ssim_sum),
-        "psnr_db": sums.mean(sums.psnr_db_sum),
-    })
+    let rows = rows.iter().map(UsageRow::from).collect();
+    Ok(Json(Usage { from, to, rows, waiting: shared.ledger.waiting() }).into_response())
 }
 
 /// RFC 4180.
@@ -158,6 +219,15 @@ fn csv(rows: &[Row]) -> String {
     text
 }
 
+/// A caller's settings.
+#[utoipa::path(
+    get, path = "/v1/settings", tag = "usage", params(Whose),
+    responses(
+        (status = 200, body = Settings),
+        (status = 400, description = "The query is at fault", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Another caller's settings", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn settings(
     State(shared): State<Arc<Shared>>,
     caller: Option<Extension<Caller>>,
@@ -168,14 +238,28 @@ pub(super) async fn settings(
     Ok(Json(shared.ledger.settings(&name)))
 }
 
+/// Sets them; new sessions begin with them. `limits` and `monthly_bytes` are for administrators to set, and stay as they
+/// are where anybody else leaves them out.
+#[utoipa::path(
+    put, path = "/v1/settings", tag = "usage", params(Whose), request_body = Settings,
+    responses(
+        (status = 200, description = "As they are now", body = Settings),
+        (status = 400, description = "The query or a setting is at fault", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 403, description = "Another caller's settings, or an administrator's to set", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 503, description = "The store is down", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn put_settings(
     State(shared): State<Arc<Shared>>,
     caller: Option<Extension<Caller>>,
     whose: Result<Query<Whose>, QueryRejection>,
-    settings: Result<Json<Settings>, JsonRejection>,
+    settings: Result<Json<Value>, JsonRejection>,
 ) -> Result<Json<Settings>, Refusal> {
     let Query(whose) = whose.map_err(|rejection| Refusal::field("query", rejection.body_text()))?;
-    let Json(mut settings) = settings.map_err(|rejection| Refusal::field("body", rejection.body_text()))?;
+    let Json(settings) = settings.map_err(|rejection| Refusal::field("body", rejection.body_text()))?;
+    let mut settings = Settings::from_json(settings).map_err(|told| Refusal::field("body", told))?;
     let caller = who(caller);
     let name = meant(whose.caller, &caller)?;
     settings.check()?;

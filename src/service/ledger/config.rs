@@ -22,7 +22,7 @@ pub struct StoreConfig {
     /// Records that wait while the store is down, 1000..=10000000; beyond them, they are lost and counted.
     #[validate(range(min = 1_000, max = 10_000_000, message = "1000..=10000000"))]
     pub queue_records: u32,
-    /// Time after which a session that runs on is written down so far, ms, 100..=3600000.
+    /// Time after which a session that runs on, and what single frames add up to, is written down so far, ms, 100..=3600000.
     #[validate(range(min = 100, max = 3_600_000, message = "100..=3600000"))]
     pub checkpoint_ms: u32,
 }

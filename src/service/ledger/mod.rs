@@ -1,9 +1,11 @@
-//! Usage that lasts: what each session has done, written down by a task of its own, and what callers have set.
+//! Usage that lasts: what each session and each caller's single frames have done, written down by a task of its own, and what
+//! callers have set.
 //!
 //! A stream hands its records over and never waits. They are written in batches; while the store is down they wait, up to a
 //! bound, and what comes beyond it is lost and counted.
 
 mod backoff;
+mod calls;
 mod config;
 pub(crate) mod date;
 mod embedded;
@@ -22,6 +24,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
+use calls::Calls;
+pub(crate) use calls::Outcome;
 pub use config::StoreConfig;
 #[cfg(test)]
 pub(crate) use record::Sums;
@@ -47,6 +51,7 @@ pub(crate) struct Ledger {
     writer: Mutex<Option<JoinHandle<()>>>,
     settings: RwLock<HashMap<String, Settings>>,
     month: Mutex<Month>,
+    calls: Mutex<Calls>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -58,6 +63,14 @@ struct Month {
 }
 
 impl Month {
+    fn add(&mut self, caller: &str, bytes: u64) {
+        self.turn();
+        match self.bytes.get_mut(caller) {
+            Some(known) => *known += bytes,
+            None => drop(self.bytes.insert(caller.to_owned(), bytes)),
+        }
+    }
+
     /// Begins anew where the month has ended.
     fn turn(&mut self) {
         let first_day = date::month_start(day_of(now_ms()));
@@ -89,7 +102,16 @@ impl Ledger {
             writer: Mutex::new(Some(writer)),
             settings: RwLock::default(),
             month: Mutex::default(),
+            calls: Mutex::default(),
             telemetry: Arc::clone(telemetry),
+        });
+        let (ledger, pause) = (Arc::downgrade(&this), Duration::from_millis(config.checkpoint_ms.into()));
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(ledger) = ledger.upgrade() else { return };
+                ledger.write_down_calls();
+            }
         });
         if this.store.is_shared() {
             // Nobody waits for a database that may be far away, or down.
@@ -132,14 +154,26 @@ impl Ledger {
 
     /// Hands a record over to be written.
     pub(crate) fn note(&self, record: Record) {
-        {
-            let mut month = lock(&self.month);
-            month.turn();
-            match month.bytes.get_mut(&record.caller) {
-                Some(bytes) => *bytes += record.bytes_out,
-                None => drop(month.bytes.insert(record.caller.clone(), record.bytes_out)),
-            }
+        lock(&self.month).add(&record.caller, record.bytes_out);
+        self.hand_over(record);
+    }
+
+    /// Counts a frame that came without a session. What isn't written down yet is lost where the process is killed: at most
+    /// what came within `checkpoint_ms`.
+    pub(crate) fn count(&self, caller: &Arc<str>, outcome: Outcome<'_>) {
+        if let Outcome::Packet(info) = outcome {
+            lock(&self.month).add(caller, info.compressed_bytes as u64);
         }
+        let full = lock(&self.calls).count(caller, outcome);
+        full.into_iter().for_each(|record| self.hand_over(record));
+    }
+
+    fn write_down_calls(&self) {
+        let sums = lock(&self.calls).take();
+        sums.into_iter().for_each(|record| self.hand_over(record));
+    }
+
+    fn hand_over(&self, record: Record) {
         let handed = lock(&self.queue).as_ref().is_some_and(|queue| queue.try_send(record).is_ok());
         if !handed {
             self.telemetry.ledger_lost(1);
@@ -174,7 +208,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Refuses a session whose caller has used this month's bytes.
+    /// Refuses a session or a frame whose caller has used this month's bytes.
     pub(crate) fn check_budget(&self, caller: &str, settings: &Settings) -> Result<(), Refusal> {
         let Some(budget) = settings.monthly_bytes else { return Ok(()) };
         let mut month = lock(&self.month);
@@ -189,6 +223,7 @@ impl Ledger {
 
     /// Writes down what waits, until `until` at the latest; what comes later is lost.
     pub(crate) async fn close(&self, until: Instant) {
+        self.write_down_calls();
         drop(lock(&self.queue).take());
         let Some(writer) = lock(&self.writer).take() else { return };
         let stop = writer.abort_handle();

@@ -4,20 +4,24 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// Calls allowed in each sliding window; 0 for no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, Validate)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Windows {
     /// Calls within any minute, at most 1000000.
     #[validate(range(max = 1_000_000, message = "at most 1000000"))]
+    #[schema(maximum = 1_000_000)]
     pub per_minute: u32,
     /// Calls within any hour, at most 1000000.
     #[validate(range(max = 1_000_000, message = "at most 1000000"))]
+    #[schema(maximum = 1_000_000)]
     pub per_hour: u32,
     /// Calls within any 24 hours, at most 1000000.
     #[validate(range(max = 1_000_000, message = "at most 1000000"))]
+    #[schema(maximum = 1_000_000)]
     pub per_day: u32,
 }
 
@@ -26,6 +30,8 @@ impl Windows {
     pub const NONE: Self = Self { per_minute: 0, per_hour: 0, per_day: 0 };
     /// Attempts at authentication.
     const AUTH: Self = Self { per_minute: 10, ..Self::NONE };
+    /// Those that fail.
+    const FAILURES: Self = Self { per_minute: 20, per_hour: 200, per_day: 0 };
 
     /// The windows with a limit, shortest first: their length in milliseconds, and the calls they may hold.
     pub(crate) fn rules(&self) -> impl Iterator<Item = (u64, u32)> + Clone {
@@ -61,6 +67,10 @@ pub struct RateLimits {
     /// As `method`, of the methods that authenticate.
     #[validate(nested)]
     pub auth: Windows,
+    /// Of keys, tokens and certificates from one address that aren't good; good ones pass however many were not, so that
+    /// nobody behind the same proxy shuts others out. Counted by each instance.
+    #[validate(nested)]
+    pub failures: Windows,
     /// Whether unauthenticated callers on this machine (loopback, the Unix socket) are limited too.
     pub loopback: bool,
     /// Proxies whose `x-forwarded-for` is believed.
@@ -78,6 +88,7 @@ impl Default for RateLimits {
             ip: Windows::default(),
             method: Windows::default(),
             auth: Windows::AUTH,
+            failures: Windows::FAILURES,
             loopback: false,
             trusted_proxies: Vec::new(),
             max_keys: 100_000,

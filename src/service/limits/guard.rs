@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -15,6 +15,7 @@ use super::verdict::Verdict;
 use super::{Call, Limiter};
 use crate::service::Shared;
 use crate::service::caller::Caller;
+use crate::service::edge::is_grpc;
 use crate::service::refusal::Refusal;
 use crate::service::transport::Peer;
 
@@ -37,10 +38,15 @@ const FREE: [&str; 8] = [
 /// Where callers prove who they are.
 const AUTH: [&str; 1] = ["/v1/auth/token"];
 
+/// Whether a path isn't limited.
+pub(crate) fn is_free(path: &str) -> bool {
+    FREE.contains(&path)
+}
+
 /// Counts a request, and lets it on or refuses it; either way the answer tells how the limits stand.
 pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if FREE.contains(&path) {
+    if is_free(path) {
         return next.run(request).await;
     }
     let limiter = &shared.limiter;
@@ -48,8 +54,7 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     let own = caller.and_then(|caller| shared.ledger.settings(&caller.id).limits);
     let call = Call { caller, ip: address(limiter, &request), method: path, is_auth: AUTH.contains(&path), own };
     let Some((verdict, scope)) = limiter.check(&call).await else { return next.run(request).await };
-    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_grpc = kind.starts_with(b"application/grpc");
+    let is_grpc = is_grpc(request.headers());
     let told = headers(&verdict);
     let mut response = if verdict.allowed {
         let response = next.run(request).await;
@@ -65,7 +70,7 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
 }
 
 /// The address a request is counted for.
-fn address(limiter: &Limiter, request: &Request) -> Option<std::net::IpAddr> {
+pub(crate) fn address(limiter: &Limiter, request: &Request) -> Option<std::net::IpAddr> {
     let peer = request.extensions().get::<Peer>().and_then(|peer| peer.addr).map(|addr| addr.ip());
     let forwarded = request.headers().get_all(FORWARDED).iter().next_back().and_then(|hops| hops.to_str().ok());
     limiter.address(peer, forwarded)
@@ -73,6 +78,12 @@ fn address(limiter: &Limiter, request: &Request) -> Option<std::net::IpAddr> {
 
 fn refusal(verdict: &Verdict, scope: &str) -> Refusal {
     let told = format!("the limit of {} calls of this {scope} is reached", verdict.limit);
+    Refusal { retry_after: Some(verdict.retry_after), ..Refusal::new(Code::ResourceExhausted, told) }
+}
+
+/// What somebody is told whose attempts at authentication have failed too often.
+pub(crate) fn too_many_failures(verdict: &Verdict) -> Refusal {
+    let told = format!("the limit of {} failed attempts at authentication from this address is reached", verdict.limit);
     Refusal { retry_after: Some(verdict.retry_after), ..Refusal::new(Code::ResourceExhausted, told) }
 }
 

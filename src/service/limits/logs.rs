@@ -94,6 +94,17 @@ impl Logs {
         }
     }
 
+    /// Remembers at most so many keys from now on.
+    pub(crate) fn limit_to(&mut self, max_keys: u32) {
+        self.max_keys = max_keys as usize;
+        if self.young.len() > self.max_keys / 2 {
+            self.turn();
+        }
+        if self.old.len() > self.max_keys / 2 {
+            self.old = HashMap::new();
+        }
+    }
+
     /// Keys remembered.
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()

@@ -14,12 +14,14 @@ mod verdict;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
+
+use tokio::runtime::Handle;
 
 pub use config::{RateLimits, RedisConfig, Windows};
 pub(crate) use config::{hide_password, show_url};
-pub(crate) use guard::guard;
+pub(crate) use guard::{address, guard, is_free, too_many_failures};
 use logs::Logs;
 use shared::SharedCounts;
 use verdict::Verdict;
@@ -54,17 +56,29 @@ pub(crate) struct Call<'a> {
 
 /// The limits and the counts.
 pub(crate) struct Limiter {
-    limits: RateLimits,
+    rules: RwLock<Arc<Rules>>,
     local: Mutex<Logs>,
     hasher: RandomState,
     begun: Instant,
-    shared: Option<SharedCounts>,
+    /// Where Redis is spoken to, once a limiter of another configuration needs to.
+    runtime: Option<Handle>,
     telemetry: Arc<Telemetry>,
 }
 
+/// What a configuration says.
+struct Rules {
+    limits: RateLimits,
+    redis: RedisConfig,
+    shared: Option<Arc<SharedCounts>>,
+}
+
+/// A configuration that can be taken over.
+pub(crate) struct Prepared(Arc<Rules>);
+
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("limits", &self.limits).field("shared", &self.shared.is_some()).finish()
+        let rules = self.rules();
+        f.debug_struct("Limiter").field("limits", &rules.limits).field("shared", &rules.shared.is_some()).finish()
     }
 }
 
@@ -74,24 +88,66 @@ impl Limiter {
     /// # Errors
     /// In words: a Redis URL that can't be read.
     pub(crate) fn new(limits: &RateLimits, redis: &RedisConfig, telemetry: &Arc<Telemetry>) -> Result<Self, String> {
-        let shared = redis.url.as_deref().map(|url| SharedCounts::new(url, redis, Arc::clone(telemetry)));
+        let runtime = Handle::try_current().ok();
+        let shared = connect(redis, runtime.as_ref(), telemetry)?;
         Ok(Self {
             local: Mutex::new(Logs::new(limits.max_keys)),
-            limits: limits.clone(),
+            rules: RwLock::new(Arc::new(Rules { limits: limits.clone(), redis: redis.clone(), shared })),
             hasher: RandomState::new(),
             begun: Instant::now(),
-            shared: shared.transpose().map_err(|error| error.to_string())?,
+            runtime,
             telemetry: Arc::clone(telemetry),
         })
     }
 
+    /// Makes ready for another configuration. Redis is connected to anew only where it is another one, or spoken to in
+    /// another way.
+    ///
+    /// # Errors
+    /// In words: a Redis URL that can't be read.
+    pub(crate) fn prepare(&self, limits: &RateLimits, redis: &RedisConfig) -> Result<Prepared, String> {
+        let now = self.rules();
+        let shared = if *redis == now.redis {
+            now.shared.clone()
+        } else {
+            connect(redis, self.runtime.as_ref(), &self.telemetry)?
+        };
+        Ok(Prepared(Arc::new(Rules { limits: limits.clone(), redis: redis.clone(), shared })))
+    }
+
+    /// Goes by another configuration from now on. What was counted so far counts on.
+    pub(crate) fn take_over(&self, Prepared(rules): Prepared) {
+        self.local().limit_to(rules.limits.max_keys);
+        if rules.redis != self.rules().redis {
+            self.telemetry.breaker_closed();
+        }
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts an attempt at authentication that has failed. The verdict where there were too many from its address.
+    pub(crate) fn failed_attempt(&self, ip: Option<IpAddr>) -> Option<Verdict> {
+        let limits = &self.rules().limits;
+        if limits.failures.is_none() || (!limits.loopback && ip.is_none_or(|ip| ip.is_loopback())) {
+            return None;
+        }
+        let name = format!("f:{}", ip.map_or("local".to_owned(), address_name));
+        let verdict = self.check_here(&[Key { name, windows: limits.failures, scope: "failed attempts" }])?;
+        self.telemetry.limiter_decided(verdict.allowed, "failed attempts");
+        (!verdict.allowed).then_some(verdict)
+    }
+
     /// Counts a call, or refuses it. None where nothing limits it.
     pub(crate) async fn check(&self, call: &Call<'_>) -> Option<(Verdict, &'static str)> {
-        let keys = self.keys(call);
+        let rules = self.rules();
+        let keys = keys(&rules.limits, call);
         if keys.is_empty() {
             return None;
         }
-        let verdict = match &self.shared {
+        let verdict = match &rules.shared {
             Some(shared) => match shared.check(&keys).await {
                 Ok(verdict) => {
                     if verdict.is_some_and(|verdict| verdict.allowed) {
@@ -120,7 +176,8 @@ impl Limiter {
     /// The address a call is counted for: the peer's, or where that is a proxy that is believed, the last that it doesn't know
     /// to be one itself.
     pub(crate) fn address(&self, peer: Option<IpAddr>, forwarded: Option<&str>) -> Option<IpAddr> {
-        let is_proxy = |ip: &IpAddr| self.limits.trusted_proxies.contains(&ip.to_canonical());
+        let rules = self.rules();
+        let is_proxy = |ip: &IpAddr| rules.limits.trusted_proxies.contains(&ip.to_canonical());
         let peer = peer?.to_canonical();
         if !is_proxy(&peer) {
             return Some(peer);
@@ -147,29 +204,40 @@ impl Limiter {
     fn local(&self) -> MutexGuard<'_, Logs> {
         self.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// What a call is counted by.
-    fn keys(&self, call: &Call<'_>) -> Vec<Key> {
-        let limits = &self.limits;
-        if call.caller.is_none() && !limits.loopback && call.ip.is_none_or(|ip| ip.is_loopback()) {
-            return Vec::new();
-        }
-        let ip = call.ip.map_or("local".to_owned(), address_name);
-        let who = call.caller.map(|caller| shorten(&caller.id));
-        let by_method = if call.is_auth { limits.auth } else { limits.method };
-        let of_caller = call.own.unwrap_or(limits.caller);
-        let method = shorten(call.method);
-        let method = match &who {
-            Some(who) if !call.is_auth => format!("m:{method}:c:{who}"),
-            _ => format!("m:{method}:i:{ip}"),
-        };
-        let keys = [
-            who.map(|who| Key { name: format!("c:{who}"), windows: of_caller, scope: "caller" }),
-            Some(Key { name: format!("i:{ip}"), windows: limits.ip, scope: "address" }),
-            Some(Key { name: method, windows: by_method, scope: "method" }),
-        ];
-        keys.into_iter().flatten().filter(|key| !key.windows.is_none()).collect()
+/// The Redis of a configuration, which belongs on a runtime.
+fn connect(
+    redis: &RedisConfig,
+    runtime: Option<&Handle>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Option<Arc<SharedCounts>>, String> {
+    let Some(url) = redis.url.as_deref() else { return Ok(None) };
+    let runtime = runtime.ok_or("there is no runtime to speak to Redis on")?.clone();
+    let shared = SharedCounts::new(url, redis, runtime, Arc::clone(telemetry)).map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(shared)))
+}
+
+/// What a call is counted by.
+fn keys(limits: &RateLimits, call: &Call<'_>) -> Vec<Key> {
+    if call.caller.is_none() && !limits.loopback && call.ip.is_none_or(|ip| ip.is_loopback()) {
+        return Vec::new();
     }
+    let ip = call.ip.map_or("local".to_owned(), address_name);
+    let who = call.caller.map(|caller| shorten(&caller.id));
+    let by_method = if call.is_auth { limits.auth } else { limits.method };
+    let of_caller = call.own.unwrap_or(limits.caller);
+    let method = shorten(call.method);
+    let method = match &who {
+        Some(who) if !call.is_auth => format!("m:{method}:c:{who}"),
+        _ => format!("m:{method}:i:{ip}"),
+    };
+    let keys = [
+        who.map(|who| Key { name: format!("c:{who}"), windows: of_caller, scope: "caller" }),
+        Some(Key { name: format!("i:{ip}"), windows: limits.ip, scope: "address" }),
+        Some(Key { name: method, windows: by_method, scope: "method" }),
+    ];
+    keys.into_iter().flatten().filter(|key| !key.windows.is_none()).collect()
 }
 
 /// An address as it is counted: of IPv6, the half that a network is given.
@@ -210,19 +278,18 @@ mod tests {
     #[test]
     fn strangers_here_are_free_and_all_others_are_counted() {
         let limits = RateLimits::default();
-        let limiter = limiter(&limits);
-        let names = |call: Call<'_>| limiter.keys(&call).into_iter().map(|key| key.name).collect::<Vec<_>>();
+        let names = |call: Call<'_>| keys(&limits, &call).into_iter().map(|key| key.name).collect::<Vec<_>>();
         assert_eq!(names(call(None, "127.0.0.1")), [""; 0]);
         assert_eq!(names(call(None, "")), [""; 0]);
         assert_eq!(names(call(None, "10.1.2.3")), ["i:10.1.2.3", "m:/Compress:i:10.1.2.3"]);
         let caller = Caller { id: "ann".into(), ..Caller::anonymous() };
         assert_eq!(names(call(Some(&caller), "::1")), ["c:ann", "i:0:0:0:0::/64", "m:/Compress:c:ann"]);
         let attempt = Call { is_auth: true, ..call(Some(&caller), "2001:db8:1:2:3::4") };
-        let keys = limiter.keys(&attempt);
+        let keys = keys(&limits, &attempt);
         assert_eq!(keys[1].name, "i:2001:db8:1:2::/64");
         assert_eq!((keys[2].name.as_str(), keys[2].windows.per_minute), ("m:/Compress:i:2001:db8:1:2::/64", 10));
         let own = Windows { per_minute: 3, ..Windows::NONE };
-        assert_eq!(limiter.keys(&Call { own: Some(own), ..call(Some(&caller), "::1") })[0].windows, own);
+        assert_eq!(keys(&limits, &Call { own: Some(own), ..call(Some(&caller), "::1") })[0].windows, own);
     }
 
     #[test]

@@ -67,11 +67,16 @@ impl Drop for Attempt<'_> {
 }
 
 impl SharedCounts {
-    /// Counts in the Redis at `url`; connects with the first call. Belongs on a runtime.
+    /// Counts in the Redis at `url`; connects with the first call, on `runtime`.
     ///
     /// # Errors
     /// A URL that can't be read.
-    pub(crate) fn new(url: &str, config: &RedisConfig, telemetry: Arc<Telemetry>) -> Result<Self, RedisError> {
+    pub(crate) fn new(
+        url: &str,
+        config: &RedisConfig,
+        runtime: Handle,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, RedisError> {
         let open_for = Duration::from_millis(config.breaker_open_ms.into());
         Ok(Self {
             client: Client::open(url)?,
@@ -80,7 +85,7 @@ impl SharedCounts {
             timeout: Duration::from_millis(config.timeout_ms.into()),
             breaker: Mutex::new(Breaker::new(config.breaker_failures, open_for)),
             link: Link::default(),
-            runtime: Handle::current(),
+            runtime,
             begun: Instant::now(),
             telemetry,
         })

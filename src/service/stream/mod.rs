@@ -21,6 +21,7 @@ use crate::service::ledger::Tally;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
+use crate::service::traces::{FrameTraces, Took};
 use crate::service::wire::{self, Opening, Source};
 use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionConfig, Stamp};
 use inbox::Frame;
@@ -83,6 +84,7 @@ pub(crate) struct Stream {
     last_number: Option<u64>,
     wake: Option<Duration>,
     phase: Phase,
+    traced: FrameTraces,
     begun: Instant,
 }
 
@@ -114,6 +116,7 @@ impl Stream {
         shared.telemetry.stream_opened();
         let checkpoint = Duration::from_millis(shared.config().store.checkpoint_ms.into());
         Ok(Self {
+            traced: FrameTraces::new(shared.config().telemetry.frame_every),
             shared,
             tally: Tally::new(opening.id.to_string(), lease.caller().id.to_string()),
             lease,
@@ -304,7 +307,7 @@ impl Stream {
             begun: self.begun,
             max_wait: Duration::from_millis(self.shared.config().limits.request_timeout_ms.into()),
         };
-        self.job = Some(Box::pin(self.shared.compute.run(move |queued| work.run(queued))));
+        self.job = Some(Box::pin(self.shared.compute.run(move |running| work.run(running.queued))));
     }
 
     async fn finish_job(&mut self, done: Option<Result<Done, Refusal>>) -> Result<(), Gone> {
@@ -348,14 +351,10 @@ impl Stream {
             Answer::Packet { info, data, decode_us, queued } => {
                 let arrived = self.settle(info.stamp);
                 let latency = arrived.map_or(Duration::ZERO, |arrived| arrived.elapsed());
-                {
-                    let entry = &self.place.entry;
-                    let mut live = entry.live();
-                    live.stats.count_packet(&info);
-                    live.latency_us.record(latency.as_micros() as u64);
-                    live.pace.count(entry.age(), info.compressed_bytes);
-                }
-                self.shared.telemetry.packet_made(&info, queued, latency);
+                self.place.entry.count_packet(&info, latency);
+                let took = Took { latency, queued, decode_us };
+                self.shared.telemetry.packet_made(&info, took);
+                self.traced.frame(&info, took);
                 let waited = [decode_us, queued.as_micros() as u64];
                 self.answer(Out::Packet(wire::packet(&info, data, waited))).await
             }
