@@ -42,3 +42,5 @@ mod streams;
 mod tls;
 #[path = "service/tokens.rs"]
 mod tokens;
+#[path = "support/wire.rs"]
+mod wire;
