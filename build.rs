@@ -1,9 +1,9 @@
 //! Compiles the wire contract without `protoc`, and keeps its descriptors for reflection.
 
-#[cfg(not(feature = "server"))]
+#[cfg(not(feature = "client"))]
 fn main() {}
 
-#[cfg(feature = "server")]
+#[cfg(feature = "client")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     use prost::Message;
 
@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Payloads are shared with the transport's buffers instead of copied.
         .bytes(".")
+        .build_server(cfg!(feature = "server"))
         .compile_fds(descriptors)?;
     println!("cargo:rerun-if-changed=proto");
     Ok(())

@@ -53,6 +53,7 @@
 //! | [`limits`] | every bound, with its unit |
 //! | `images` | PNG, JPEG and WebP in, PNG out (feature `images`) |
 //! | `service` | the gRPC and HTTP server (feature `server`) |
+//! | `client` | streams through a service that outlive connections and servers (feature `client`) |
 //!
 //! # What holds everywhere
 //!
@@ -64,9 +65,11 @@
 //! # Features
 //!
 //! With `default-features = false` the crate is the engine: about thirty dependencies, no async runtime, no sockets, no files.
-//! `images` adds PNG, JPEG and WebP, `server` the service, `cli` (default) the `auralink` program, `testing` the bodies of the fuzz
-//! targets.
+//! `images` adds PNG, JPEG and WebP, `client` streams through a service, `server` the service itself, `cli` (default) the
+//! `auralink` program, `testing` the bodies of the fuzz targets.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod codec;
 mod engine;
 mod error;
@@ -76,6 +79,8 @@ pub mod images;
 pub mod kernel;
 pub mod limits;
 pub mod netem;
+#[cfg(feature = "client")]
+pub mod proto;
 pub mod quality;
 pub mod rate;
 pub mod resize;

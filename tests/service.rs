@@ -48,3 +48,5 @@ mod streams;
 mod tls;
 #[path = "service/tokens.rs"]
 mod tokens;
+#[path = "support/wire.rs"]
+mod wire;

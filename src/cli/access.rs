@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use auralink::client;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
-use tonic::{Request, Status};
 
 use super::exit::{At, Failure, Result};
 
@@ -38,24 +36,32 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// What every call shows.
-    pub(crate) fn credentials(&self) -> Result<Credentials> {
-        let secret = self.api_key.as_ref().or(self.token.as_ref());
-        let shown = secret.map(|secret| {
-            let mut value: MetadataValue<Ascii> = format!("Bearer {}", secret.trim())
-                .parse()
-                .map_err(|_| Failure::usage("the API key or token holds characters that none has"))?;
-            value.set_sensitive(true);
-            Ok::<_, Failure>(value)
-        });
-        Ok(Credentials(shown.transpose()?))
+    /// What the services of these addresses are shown, and are known by.
+    pub(crate) fn known<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> Result<client::Access> {
+        let is_encrypted = |address: &str| address.starts_with("https:") || address.starts_with("grpcs:");
+        let read = |path: &Path| std::fs::read(path).at(path);
+        Ok(client::Access {
+            secret: self.secret().cloned(),
+            authorities: addresses.into_iter().any(is_encrypted).then(|| self.authorities()).transpose()?,
+            identity: match (&self.tls_cert, &self.tls_key) {
+                (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
+                _ => None,
+            },
+        })
     }
 
-    /// The same, as a line of an HTTP request's head; nothing where there is nothing to show.
+    fn secret(&self) -> Option<&String> {
+        self.api_key.as_ref().or(self.token.as_ref())
+    }
+
+    /// What is shown, as a line of an HTTP request's head; nothing where there is nothing to show.
     pub(crate) fn fields(&self) -> Result<String> {
-        let shown = self.credentials()?.0;
-        let told = shown.as_ref().and_then(|shown| shown.to_str().ok());
-        Ok(told.map(|told| format!("authorization: {told}\r\n")).unwrap_or_default())
+        let Some(secret) = self.secret() else { return Ok(String::new()) };
+        let shown: MetadataValue<Ascii> = format!("Bearer {}", secret.trim())
+            .parse()
+            .map_err(|_| Failure::usage("the API key or token holds characters that none has"))?;
+        let told = shown.to_str().map_err(|error| Failure::usage("the API key or token").because(error))?;
+        Ok(format!("authorization: {told}\r\n"))
     }
 
     /// Authorities, in PEM.
@@ -65,28 +71,5 @@ impl Access {
         }
         let found = BUNDLES.iter().find_map(|path| std::fs::read(path).ok());
         found.ok_or_else(|| Failure::usage("--tls-ca: missing, and the system's authorities weren't found"))
-    }
-
-    /// How an https:// service is spoken to.
-    pub(crate) fn tls(&self) -> Result<ClientTlsConfig> {
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(self.authorities()?));
-        let read = |path: &Path| std::fs::read(path).at(path);
-        Ok(match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => tls.identity(Identity::from_pem(read(cert)?, read(key)?)),
-            _ => tls,
-        })
-    }
-}
-
-/// Says on each call who calls.
-#[derive(Clone, Debug)]
-pub(crate) struct Credentials(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Credentials {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(shown) = &self.0 {
-            request.metadata_mut().insert("authorization", shown.clone());
-        }
-        Ok(request)
     }
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use auralink::Codec;
+use auralink::client::{Answer, Stream, Target};
 use auralink::service::proto::{self, NetworkConditions, Open, Packet};
 use auralink::service::{Config, Server};
 use tokio::sync::oneshot;
 
-use super::access::Access;
-use super::client::{self, Answer, Stream};
+use super::client;
 use super::console::Console;
 use super::exit::{Exit, Failure, Result};
 use super::input::{self, Input, limits};
@@ -120,7 +120,8 @@ async fn stream(show: &mut Show, stop: &Stop, server: &str) -> Result<()> {
         measure_quality: true,
         ..Open::default()
     };
-    let mut stream = Stream::open(client::connect(server, &Access::default()).await?, open).await?;
+    let target = Target { addresses: vec![server.to_owned()], ..Target::default() };
+    let mut stream = Stream::open(&target, open).await.map_err(client::failure)?;
     pump(&mut stream, first, &mut feed, Some(CLIP_FPS), stop, show).await
 }
 
@@ -188,10 +189,10 @@ impl Driver for Show {
                 self.last = Some(*packet);
                 Ok(())
             }
-            Answer::Failed { frame_number, message } => {
+            Answer::Failed { frame_number, message, .. } => {
                 self.console.line(format_args!("frame {frame_number} FAILED: {message}"))
             }
-            Answer::Dropped { .. } | Answer::Notice(_) => Ok(()),
+            Answer::Dropped { .. } | Answer::Notice(_) | Answer::Resumed { .. } => Ok(()),
         }
     }
 

@@ -3,13 +3,14 @@
 use std::thread;
 use std::time::Duration;
 
+use auralink::client::{Answer, Stream};
 use auralink::service::proto::{NetworkConditions, StreamFrame};
 use auralink::{ColorSpace, FrameBuf, PixelFormat};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::client::{Answer, Stream, ended};
+use super::client::failure;
 use super::exit::{Failure, Result};
 use super::input::Input;
 use super::output::blank;
@@ -139,7 +140,7 @@ pub(crate) async fn pump(
         driver.tick(start.elapsed())?;
         let may_send = waiting.is_some() && (fps.is_some() || stream.has_credit());
         tokio::select! {
-            answer = stream.next() => driver.answer(answer?.ok_or_else(ended)?)?,
+            answer = stream.next() => driver.answer(answer.map_err(failure)?.ok_or_else(ended)?)?,
             picture = feed.next(), if more && waiting.is_none() => {
                 waiting = picture?;
                 more = waiting.is_some();
@@ -149,12 +150,13 @@ pub(crate) async fn pump(
                 frame_number += 1;
                 check_shape(frame_number, &picture, shape)?;
                 if let Some(network) = driver.network(start.elapsed()) {
-                    stream.declare(network).await?;
+                    stream.declare(network);
                 }
                 let in_time = stream.has_credit();
                 if in_time {
                     let timestamp_us = start.elapsed().as_micros() as u64;
-                    stream.send(StreamFrame { frame_number, timestamp_us, data: picture.data, strides: Vec::new() }).await?;
+                    let frame = StreamFrame { frame_number, timestamp_us, data: picture.data, strides: Vec::new() };
+                    stream.send(frame).map_err(failure)?;
                 }
                 driver.sent(in_time);
                 // A late frame doesn't make the following ones late.
@@ -172,21 +174,26 @@ pub(crate) async fn drain(stream: &mut Stream, driver: &mut impl Driver) -> Resu
     let patience = Instant::now() + DRAIN[0];
     while !stream.is_idle() {
         match timeout_at(patience, stream.next()).await {
-            Ok(answer) => driver.answer(answer?.ok_or_else(ended)?)?,
+            Ok(answer) => driver.answer(answer.map_err(failure)?.ok_or_else(ended)?)?,
             Err(_) => break,
         }
     }
     stream.finish();
-    let rest = async {
-        while let Some(answer) = stream.next().await? {
-            driver.answer(answer)?;
+    // Where it is lost meanwhile, looking for another server takes its time.
+    let patience = DRAIN[1] + stream.retry().give_up_after;
+    loop {
+        match timeout(patience, stream.next()).await {
+            Ok(Ok(Some(answer))) => driver.answer(answer)?,
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(failure(error)),
+            Err(_) => return Err(Failure::unavailable("server: it didn't end the stream in time")),
         }
-        Ok(())
-    };
-    match timeout(DRAIN[1], rest).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::unavailable("server: it didn't end the stream in time")),
     }
+}
+
+/// The stream was over while frames were still to come.
+pub(crate) fn ended() -> Failure {
+    Failure::unavailable("server: the stream ended early")
 }
 
 pub(crate) fn check_shape(frame_number: u64, picture: &Picture, first: (PixelFormat, u32, u32)) -> Result<()> {

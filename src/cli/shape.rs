@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auralink::Mode;
+use auralink::client::{Answer, Stream};
 use auralink::netem::{Encoded, Endpoint, Outgoing, Receipt, Score, Simulation, SimulationConfig, Trace};
-use auralink::service::proto::compress_stream_request::Message as Request;
-use auralink::service::proto::{Ack, Lost, Packet, StreamFrame};
+use auralink::service::proto::{Ack, Packet, StreamFrame};
 use auralink::session::Fallback;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::client::{Answer, Stream, ended};
+use super::client::failure;
 use super::console::Console;
 use super::exit::{Failure, Result};
 use super::parse;
-use super::pump::{Driver, Feed, Picture, check_shape, drain};
+use super::pump::{Driver, Feed, Picture, check_shape, drain, ended};
 use super::simulate::history::{History, Sent};
 use super::simulate::link::{self, Shape};
 use super::simulate::promises::{Promises, Seen};
@@ -99,6 +99,13 @@ pub(crate) struct Shaper {
     remote: Remote,
 }
 
+/// What the receiver says.
+#[derive(Clone, Debug)]
+enum News {
+    Came(Ack),
+    Lost(u64),
+}
+
 /// The service, as the link sees it.
 struct Remote {
     /// Frames before the camera that weren't sent to the service yet.
@@ -107,7 +114,7 @@ struct Remote {
     packets: VecDeque<Outgoing>,
     history: History,
     /// What the receiver says, on its way to the service.
-    back: VecDeque<Request>,
+    back: VecDeque<News>,
     promises: Promises,
     mode: Mode,
 }
@@ -125,7 +132,7 @@ impl Endpoint for Remote {
         let micros = |time: Duration| time.as_micros() as u64;
         // What came whole and can't be decoded is no frame to predict from.
         let is_lost = self.history.find(receipt.frame_number).is_some_and(|sent| sent.is_lost);
-        self.back.push_back(Request::Ack(Ack {
+        self.back.push_back(News::Came(Ack {
             frame_number: numbered(receipt.frame_number),
             received_us: micros(receipt.last_received),
             first_received_us: micros(receipt.first_received),
@@ -136,7 +143,7 @@ impl Endpoint for Remote {
 
     fn lost(&mut self, frame_number: u64, _now: Duration) {
         self.history.lose(frame_number);
-        self.back.push_back(Request::Lost(Lost { frame_number: numbered(frame_number) }));
+        self.back.push_back(News::Lost(numbered(frame_number)));
     }
 
     fn displayed(&mut self, frame_number: u64, _now: Duration) -> Option<Score> {
@@ -203,7 +210,7 @@ pub(crate) async fn pump(
     while !stop.is_set() && !driver.is_over(start.elapsed()) {
         tokio::select! {
             answer = stream.next() => {
-                let answer = answer?.ok_or_else(ended)?;
+                let answer = answer.map_err(failure)?.ok_or_else(ended)?;
                 if let Answer::Packet(packet, _) = &answer {
                     shaper.remote.take(packet);
                 }
@@ -212,11 +219,15 @@ pub(crate) async fn pump(
             _ = ticks.tick() => {
                 driver.tick(start.elapsed())?;
                 shaper.advance(start.elapsed());
-                while let Some(message) = shaper.remote.back.pop_front() {
-                    if !stream.tell(message.clone()) {
-                        shaper.remote.back.push_front(message);
+                while let Some(news) = shaper.remote.back.front() {
+                    let told = match news {
+                        News::Came(ack) => stream.acknowledge(*ack),
+                        News::Lost(frame_number) => stream.lost(*frame_number),
+                    };
+                    if !told {
                         break;
                     }
+                    shaper.remote.back.pop_front();
                 }
                 let Some(due) = shaper.remote.due.pop_front() else { continue };
                 let picture = match waiting.take() {
@@ -231,7 +242,7 @@ pub(crate) async fn pump(
                 if in_time {
                     let timestamp_us = start.elapsed().as_micros() as u64;
                     let (frame_number, data) = (numbered(due), picture.data);
-                    stream.send(StreamFrame { frame_number, timestamp_us, data, strides: Vec::new() }).await?;
+                    stream.send(StreamFrame { frame_number, timestamp_us, data, strides: Vec::new() }).map_err(failure)?;
                 }
                 driver.sent(in_time);
             }

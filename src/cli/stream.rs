@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use auralink::client::{Answer, Retry, Stream, Target};
 use auralink::service::proto::{self, H264Settings, NetworkConditions, Open, Packet};
 use auralink::{Codec, Mode};
 use clap::ValueEnum;
 use serde_json::json;
 
 use super::access::Access;
-use super::client::{self, Answer, Stream};
+use super::client;
 use super::console::{Console, remark};
 use super::encode::{CodecName, codec_for};
 use super::exit::{Failure, Result};
@@ -34,9 +35,9 @@ use super::{parse, runtime, shape};
 pub(crate) struct Args {
     /// File or folder to read, as for `encode`; - is standard input.
     input: PathBuf,
-    /// The service: http://host:port, host:port, https://host:port or unix:/path.
-    #[arg(long, value_name = "URL", env = "AURALINK_SERVER")]
-    server: String,
+    /// The service: http://host:port, host:port, https://host:port or unix:/path. Several, separated by commas, are tried in turn.
+    #[arg(long, value_name = "URL", env = "AURALINK_SERVER", value_delimiter = ',', required = true)]
+    server: Vec<String>,
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
@@ -81,6 +82,13 @@ pub(crate) struct Args {
     /// Frames that may be unanswered.
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=8))]
     window: u32,
+    /// Go on looking for a server for so long when the stream is lost, 0..=86400 s; 0 fails at once. Frames without an answer are
+    /// sent again.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(..=86_400))]
+    retry_for: u32,
+    /// Look for so long for the first connection, too.
+    #[arg(long)]
+    retry_connect: bool,
     /// Don't have PSNR and SSIM of each packet measured.
     #[arg(long)]
     no_measure: bool,
@@ -134,6 +142,15 @@ impl Args {
                 Ok(codec)
             }
         }
+    }
+
+    fn target(&self) -> Result<Target> {
+        let give_up_after = Duration::from_secs(self.retry_for.into());
+        Ok(Target {
+            addresses: self.server.clone(),
+            access: self.access.known(self.server.iter().map(String::as_str))?,
+            retry: Retry { give_up_after, from_the_start: self.retry_connect, ..Retry::default() },
+        })
     }
 
     fn network(&self) -> Option<NetworkConditions> {
@@ -201,8 +218,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let outcome = runtime()?.block_on(async {
         let first = feed.next().await?.ok_or_else(|| no_frames(&args.input))?;
-        let line = client::connect(&args.server, &args.access).await?;
-        let mut stream = Stream::open(line, args.open(codec, &first, stream_fps)?).await?;
+        let open = args.open(codec, &first, stream_fps)?;
+        let mut stream = Stream::open(&args.target()?, open).await.map_err(client::failure)?;
         match &mut shaper {
             None => pump(&mut stream, first, &mut feed, pace, &stop, &mut listener).await,
             Some(shaper) => shape::pump(&mut stream, first, &mut feed, shaper, &stop, &mut listener).await,
@@ -262,12 +279,16 @@ impl Driver for Listener {
             Answer::Dropped { frame_number, reason } if self.json => {
                 self.console.json(&json!({ "frame": frame_number, "dropped": drop_name(*reason) }))?;
             }
-            Answer::Failed { frame_number, message } if self.json => {
+            Answer::Failed { frame_number, message, .. } if self.json => {
                 self.console.json(&json!({ "frame": frame_number, "error": message }))?;
             }
-            Answer::Failed { frame_number, message } => {
+            Answer::Failed { frame_number, message, .. } => {
                 remark(format_args!("auralink: frame {frame_number}: {message}"));
             }
+            Answer::Resumed { address, frames, after } => remark(format_args!(
+                "auralink: the stream was lost, and goes on at {address} after {:.1} s; {frames} frames are sent again",
+                after.as_secs_f64()
+            )),
             Answer::Notice(notice) => remark(format_args!("auralink: server: {notice}")),
             Answer::Dropped { .. } => {}
         }

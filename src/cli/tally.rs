@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use auralink::client::Answer;
 use auralink::service::proto::{DropReason, Packet};
-
-use super::client::Answer;
 
 /// Latencies kept for the quantiles; later ones replace the oldest.
 const MAX_LATENCIES: usize = 1 << 18;
@@ -18,6 +17,8 @@ pub(crate) struct Tally {
     pub(crate) skipped: u64,
     pub(crate) packets: u64,
     pub(crate) failed: u64,
+    /// Times the stream was lost and went on.
+    resumed: u64,
     pub(crate) raw_bytes: u64,
     pub(crate) bytes: u64,
     dropped: BTreeMap<&'static str, u64>,
@@ -38,6 +39,7 @@ impl Tally {
             Answer::Packet(packet, latency) => self.packet(packet, *latency),
             Answer::Dropped { reason, .. } => *self.dropped.entry(drop_name(*reason)).or_default() += 1,
             Answer::Failed { .. } => self.failed += 1,
+            Answer::Resumed { .. } => self.resumed += 1,
             Answer::Notice(_) => {}
         }
     }
@@ -89,9 +91,11 @@ impl Tally {
         let drops: Vec<_> = self.dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         let drops = if drops.is_empty() { "none dropped".to_owned() } else { format!("dropped: {}", drops.join(", ")) };
         let skipped = if self.skipped > 0 { format!(", {} left out (no credit)", self.skipped) } else { String::new() };
+        let resumed =
+            if self.resumed > 0 { format!(", lost and resumed {} times", self.resumed) } else { String::new() };
         let failed = if self.failed > 0 { format!(", {} FAILED", self.failed) } else { String::new() };
         format!(
-            "{} frames in {seconds:.1} s ({:.1} a second): {} packets, {drops}{skipped}{failed}\n\
+            "{} frames in {seconds:.1} s ({:.1} a second): {} packets, {drops}{skipped}{resumed}{failed}\n\
              {:.2} MB, {:.0} kbit/s, reduction {}, PSNR {}, SSIM {}, latency p50 {} p95 {}",
             self.frames,
             self.frames as f64 / seconds,

@@ -46,21 +46,7 @@ pub use server::{ServeError, Server};
 #[cfg(feature = "otel")]
 pub use traces::Traces;
 
-/// The wire contract's types, client and server, as generated from `proto/`.
-pub mod proto {
-    #![allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        reason = "generated code"
-    )]
-
-    tonic::include_proto!("auralink.aic.v1");
-
-    /// The contract's descriptors, for reflection.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-}
+pub use crate::proto;
 
 /// What all calls, streams and probes of a server share.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower::util::MapRequest;
 
 use crate::service::Shared;
-use crate::service::admission::Pool;
+use crate::service::admission::{Pool, Valve, Valved};
 
 /// Larger frames halve the cost of receiving multi-megabyte messages; much larger ones would delay what is behind them.
 const MAX_FRAME_BYTES: u32 = 64 << 10;
@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<Certificate>,
     /// The connection's bound on received bytes.
     pub(crate) room: Option<Pool>,
+    /// Whether the connection is read.
+    pub(crate) valve: Option<Valve>,
 }
 
 /// A client certificate that a configured authority has signed.
@@ -214,28 +216,31 @@ async fn tcp_connection(transport: &Transport, socket: TcpStream, addr: SocketAd
     }
     let (addr, room) = (Some(addr), Some(transport.shared.admission.connection()));
     let Some(encryption) = &transport.shared.encryption else {
-        return connection(transport, socket, Peer { addr, certificate: None, room }, service).await;
+        return connection(transport, socket, Peer { addr, room, ..Peer::default() }, service).await;
     };
     let shaken = tokio::select! {
         shaken = encryption.accept(socket) => shaken,
         () = transport.stop.cancelled() => None,
     };
     if let Some((stream, certificate)) = shaken {
-        connection(transport, stream, Peer { addr, certificate, room }, service).await;
+        connection(transport, stream, Peer { addr, certificate, room, valve: None }, service).await;
     }
 }
 
 async fn connection(
     transport: &Transport,
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    peer: Peer,
+    mut peer: Peer,
     service: Router,
 ) {
+    let valve = Valve::default();
+    peer.valve = Some(valve.clone());
     let service = MapRequest::new(service, move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request
     });
-    let serving = transport.builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let serving =
+        transport.builder.serve_connection(TokioIo::new(Valved::new(socket, valve)), TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -16,7 +16,9 @@ use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status};
 
 use super::framing::Framing;
-use super::{Intake, Room};
+use super::parked::Parked;
+use super::valve::Hold;
+use super::{Intake, Room, Valve};
 use crate::service::Shared;
 use crate::service::caller::Caller;
 use crate::service::refusal::Refusal;
@@ -26,6 +28,8 @@ use crate::service::transport::Peer;
 /// Time between two looks at a message that doesn't go on.
 const TICK: Duration = Duration::from_millis(25);
 
+/// What a body gives.
+type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
 type Taking = Pin<Box<dyn Future<Output = Result<Room, Refusal>> + Send>>;
 
 /// A body that is measured.
@@ -34,8 +38,15 @@ struct Metered {
     intake: Arc<Intake>,
     telemetry: Arc<Telemetry>,
     framing: Framing,
-    /// What has arrived and waits for room.
-    waiting: Option<(Bytes, Taking)>,
+    /// What has arrived, whether a message ends with it, and the room it waits for; none where it has it.
+    waiting: Option<(Bytes, bool, Option<Taking>)>,
+    /// A message that isn't whole, while others need their room; and whether it is by now.
+    parked: Parked,
+    flows: bool,
+    has_ended: bool,
+    /// The connection's, and while this waits for room, its hold on it.
+    valve: Valve,
+    hold: Option<Hold>,
     /// When the progress is looked at again, and what has arrived since it was last.
     due: Option<(Instant, usize)>,
     tick: Option<Pin<Box<Sleep>>>,
@@ -69,16 +80,84 @@ impl Metered {
         }
     }
 
-    /// Takes note of `bytes` more, where `before` were there of a message: with the next one its time begins anew.
-    fn arrived(&mut self, before: usize, bytes: usize) {
-        if !self.framing.is_within() || self.framing.partial() < before + bytes {
+    /// Takes note of `bytes` more, where `before` were there of a message: with the next one its time begins anew. Whether one
+    /// has ended.
+    fn arrived(&mut self, before: usize, bytes: usize) -> bool {
+        let ends = !self.framing.is_within() || self.framing.partial() < before + bytes;
+        if ends {
             self.due = None;
         } else if let Some((_, arrived)) = &mut self.due {
             *arrived += bytes;
         }
+        ends
     }
 
-    fn fail(&self, refusal: Refusal) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    /// Takes what arrives next, and begins to take room for it; gives what isn't data.
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Polled>> {
+        let frame = match Pin::new(&mut self.inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                return Poll::Ready(Some(Poll::Ready(Some(Err(Status::from_error(error.into()))))));
+            }
+            Poll::Ready(None) => {
+                // What is here is whole now, however it was framed.
+                self.intake.receive(0, 0);
+                (self.has_ended, self.flows) = (true, true);
+                return Poll::Ready(Some(
+                    self.parked.take().map_or(Poll::Ready(None), |block| Poll::Ready(Some(Ok(Frame::data(block))))),
+                ));
+            }
+            Poll::Pending if !self.framing.is_within() => return Poll::Pending,
+            Poll::Pending => {
+                let refusal = ready!(self.wait(context));
+                return Poll::Ready(Some(self.fail(refusal)));
+            }
+        };
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Poll::Ready(Some(Poll::Ready(Some(Ok(trailers))))),
+        };
+        if self.parked.is_empty() {
+            // Whoever asked for more has taken what was whole.
+            self.intake.settle();
+        }
+        let before = self.framing.partial();
+        self.framing.take(&data);
+        let ends = self.arrived(before, data.len());
+        let lacking = self.intake.receive(data.len(), self.framing.partial());
+        let taking: Option<Taking> = match self.intake.take(lacking) {
+            Ok(room) => {
+                self.intake.hold(room);
+                None
+            }
+            Err(_) => {
+                self.hold = Some(self.valve.shut());
+                Some(Box::pin(Arc::clone(&self.intake).take_in_time(lacking)))
+            }
+        };
+        self.waiting = Some((data, ends, taking));
+        Poll::Ready(None)
+    }
+
+    /// Waits for the room of what has arrived; gives it, and whether a message ends with it.
+    fn take_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(Bytes, bool), Refusal>> {
+        let Some((data, ends, taking)) = &mut self.waiting else { return Poll::Pending };
+        if self.hold.as_ref().is_some_and(Hold::is_over) {
+            self.hold = None;
+        }
+        let taken = match taking {
+            Some(taking) => ready!(taking.as_mut().poll(context)).map(|room| self.intake.hold(room)),
+            None => Ok(()),
+        };
+        let taken = taken.map(|()| (std::mem::take(data), *ends));
+        if taken.is_err() {
+            self.telemetry.message_cut("no room");
+        }
+        (self.waiting, self.hold) = (None, None);
+        Poll::Ready(taken)
+    }
+
+    fn fail(&self, refusal: Refusal) -> Polled {
         Poll::Ready(Some(Err(self.intake.refuse(refusal).into())))
     }
 }
@@ -87,63 +166,41 @@ impl HttpBody for Metered {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
-        if this.waiting.is_none() {
-            let frame = match Pin::new(&mut this.inner).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => frame,
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
-                Poll::Ready(None) => {
-                    // What is here is whole now, however it was framed.
-                    this.intake.receive(0, 0);
-                    return Poll::Ready(None);
+        loop {
+            if this.flows || this.parked.is_empty() {
+                match this.parked.take() {
+                    Some(block) => return Poll::Ready(Some(Ok(Frame::data(block)))),
+                    None => this.flows = false,
                 }
-                Poll::Pending if !this.framing.is_within() => return Poll::Pending,
-                Poll::Pending => {
-                    let refusal = ready!(this.wait(context));
-                    return this.fail(refusal);
-                }
+            }
+            if this.has_ended {
+                return Poll::Ready(None);
+            }
+            if this.waiting.is_none()
+                && let Some(other) = ready!(this.receive(context))
+            {
+                return other;
+            }
+            let (data, ends) = match ready!(this.take_room(context)) {
+                Ok(taken) => taken,
+                Err(refusal) => return this.fail(refusal),
             };
-            let data = match frame.into_data() {
-                Ok(data) => data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            };
-            // Whoever asked for more has taken what was whole.
-            this.intake.settle();
-            let before = this.framing.partial();
-            this.framing.take(&data);
-            this.arrived(before, data.len());
-            let lacking = this.intake.receive(data.len(), this.framing.partial());
-            match this.intake.take(lacking) {
-                Ok(room) => {
-                    this.intake.hold(room);
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Err(_) => this.waiting = Some((data, Box::pin(Arc::clone(&this.intake).take_in_time(lacking)))),
+            if this.parked.is_empty() && (ends || !this.intake.budgets().is_under_pressure()) {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-        }
-        let Some((data, taking)) = &mut this.waiting else { return Poll::Pending };
-        let taken = ready!(taking.as_mut().poll(context));
-        let data = std::mem::take(data);
-        this.waiting = None;
-        match taken {
-            Ok(room) => {
-                this.intake.hold(room);
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
-            Err(refusal) => {
-                this.telemetry.message_cut("no room");
-                this.fail(refusal)
-            }
+            this.parked.put(&data);
+            this.flows = ends;
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.waiting.is_none() && self.inner.is_end_stream()
+        self.waiting.is_none() && self.parked.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.waiting.is_some() { SizeHint::default() } else { self.inner.size_hint() }
+        if self.waiting.is_some() || !self.parked.is_empty() { SizeHint::default() } else { self.inner.size_hint() }
     }
 }
 
@@ -159,6 +216,7 @@ pub(crate) async fn meter(State(shared): State<Arc<Shared>>, request: Request, n
     let intake = shared.admission.intake(peer.and_then(|peer| peer.room.as_ref()), who);
     let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let framing = if kind.starts_with(b"application/grpc") { Framing::MESSAGES } else { Framing::WHOLE };
+    let valve = peer.and_then(|peer| peer.valve.clone()).unwrap_or_default();
     parts.extensions.insert(Arc::clone(&intake));
     let metered = Metered {
         inner: body,
@@ -166,6 +224,11 @@ pub(crate) async fn meter(State(shared): State<Arc<Shared>>, request: Request, n
         telemetry: Arc::clone(&shared.telemetry),
         framing,
         waiting: None,
+        parked: Parked::default(),
+        flows: false,
+        has_ended: false,
+        valve,
+        hold: None,
         due: None,
         tick: None,
     };

@@ -9,6 +9,8 @@ mod delay;
 mod framing;
 mod intake;
 mod meter;
+mod parked;
+mod valve;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,6 +23,7 @@ pub(crate) use delay::{Delay, Shed};
 pub(crate) use intake::Intake;
 use intake::Unfinished;
 pub(crate) use meter::meter;
+pub(crate) use valve::{Valve, Valved};
 
 use crate::service::refusal::Refusal;
 
@@ -184,6 +187,11 @@ impl Budgets {
     /// Bytes in flight.
     pub(crate) fn bytes_in_flight(&self) -> usize {
         (self.whole.total - self.whole.steps.available_permits()) * STEP_BYTES
+    }
+
+    /// Whether so much is in flight that what isn't whole is better kept in small pieces.
+    fn is_under_pressure(&self) -> bool {
+        self.whole.steps.available_permits() < self.whole.total - self.whole.total / 16
     }
 
     /// Whether less than a tenth is left.

@@ -1,0 +1,97 @@
+//! A stream that does everything right while others don't.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use auralink::client::{Answer, Retry, Stream, Target};
+use auralink::proto::{Codec, Mode, Open, PixelFormat, StreamFrame};
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use crate::instance::{Instance, quantiles};
+
+/// An I420 frame of slopes and blocks that move with `time`.
+pub(crate) fn i420(width: u32, height: u32, time: u32) -> Bytes {
+    let mut data = Vec::new();
+    for y in 0..height {
+        data.extend((0..width).map(|x| {
+            let block = if ((x + 4 * time) / 24 + y / 24).is_multiple_of(2) { 70 } else { 0 };
+            (30 + (x + y + time) % 120 + block) as u8
+        }));
+    }
+    let chroma = width.div_ceil(2) * height.div_ceil(2);
+    data.extend((0..2 * chroma).map(|i| (110 + (i / 7 + time) % 40) as u8));
+    data.into()
+}
+
+/// A stream of such frames.
+pub(crate) fn open(codec: Codec, width: u32, height: u32) -> Open {
+    Open {
+        codec: codec.into(),
+        format: PixelFormat::I420.into(),
+        mode: Mode::Adaptive.into(),
+        width,
+        height,
+        ..Open::default()
+    }
+}
+
+pub(crate) fn target(addresses: Vec<String>, retry: Retry) -> Target {
+    Target { addresses, retry, ..Target::default() }
+}
+
+/// A frame of a stream.
+pub(crate) fn frame(frame_number: u64, data: Bytes) -> StreamFrame {
+    StreamFrame { frame_number, timestamp_us: frame_number * 33_333, data, strides: Vec::new() }
+}
+
+/// Thirty small frames a second, answered one by one.
+pub(crate) struct Victim {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<f64>>,
+}
+
+impl Victim {
+    pub(crate) async fn of(server: &Instance) -> Self {
+        let target = target(vec![server.url()], Retry::NEVER);
+        let mut stream = Stream::open(&target, open(Codec::Jpeg, 320, 180)).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let pictures: Vec<_> = (0..30).map(|time| i420(320, 180, time)).collect();
+        let task = tokio::spawn(async move {
+            let mut ms = Vec::new();
+            let mut ticks = tokio::time::interval(Duration::from_millis(33));
+            for number in 1.. {
+                if stopped.load(Ordering::Relaxed) && number > 10 {
+                    break;
+                }
+                ticks.tick().await;
+                let began = Instant::now();
+                stream.send(frame(number, pictures[number as usize % 30].clone())).unwrap();
+                match stream.next().await.expect("a victim without an error") {
+                    Some(Answer::Packet(packet, _)) => assert_eq!(packet.frame_number, number),
+                    other => panic!("{other:?} instead of a packet"),
+                }
+                ms.push(began.elapsed().as_secs_f64() * 1e3);
+            }
+            stream.finish();
+            assert!(stream.next().await.unwrap().is_none());
+            ms
+        });
+        Self { stop, task }
+    }
+
+    /// Ends it; it must have seen no error. Tells its frames' times.
+    pub(crate) async fn end(self) -> String {
+        self.stop.store(true, Ordering::Relaxed);
+        quantiles(self.task.await.expect("a victim without an error"))
+    }
+
+    /// The times of a stream that nobody disturbs, for so long.
+    pub(crate) async fn alone(server: &Instance, time: Duration) -> String {
+        let victim = Self::of(server).await;
+        tokio::time::sleep(time).await;
+        victim.end().await
+    }
+}
