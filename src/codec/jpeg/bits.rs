@@ -1,6 +1,6 @@
 //! Bits to bytes, with a zero after each 0xFF (ITU-T T.81 F.1.2.3).
 
-use fearless_simd::{SimdBase, SimdInt, SimdMask, u8x32};
+use fearless_simd::{SimdBase, SimdMask, u8x32};
 
 use crate::kernel::Simd;
 
