@@ -8,9 +8,11 @@ use auralink::frame::ColorSpace;
 use auralink::{Frame, FrameBuf, Matrix, PixelFormat, Range, kernel};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::Result;
 use crate::contents::{self, Content, DATA};
+#[cfg(feature = "turbojpeg")]
+use crate::encoders::room;
 use crate::pictures::Picture;
-use crate::{Result, encoders::room};
 
 const QUALITIES: [u8; 2] = [75, 90];
 /// MCU rows between restart markers, where threads share a picture.
