@@ -10,8 +10,6 @@ use super::symbols::{MAX_SYMBOLS, VECTOR};
 pub(crate) const KIND_WORDS: usize = 192;
 /// Where the sizes of DC differences begin.
 pub(crate) const DC_WORDS: usize = 176;
-/// Most bits of a piece.
-pub(crate) const PIECE_BITS: u32 = 56;
 
 /// The codes of luma and chroma, as vectors look them up.
 #[derive(Clone, Debug)]

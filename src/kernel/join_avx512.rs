@@ -8,9 +8,11 @@ use std::arch::x86_64::*;
 
 use fearless_simd::{Avx512, SimdBase, SimdInto, i16x32, kernel, u8x32, u8x64, u16x32, u64x8};
 
-use super::join::{CodeWords, DC_WORDS, KIND_WORDS, PIECE_BITS};
+use super::join::{CodeWords, DC_WORDS, KIND_WORDS};
 use super::symbols::{DC_ROW, ROWS, SymbolList, VECTOR};
 
+/// Most bits of a piece.
+const PIECE_BITS: i64 = 56;
 /// Where nothing but the low half of each dword is wanted, and of each qword.
 const LOW_WORDS: u32 = 0x5555_5555;
 const LOW_DWORDS: u16 = 0x5555;
@@ -135,7 +137,7 @@ kernel! {
             let [even, odd] = pairs(token, coded(token, words, rows, values));
             let quads = joined(token, even, odd);
             let (room, room_for_lengths) = (&mut bits[at..at + 16], &mut lengths[at..at + 16]);
-            if _mm512_cmpgt_epu64_mask(quads[1], _mm512_set1_epi64(i64::from(PIECE_BITS))) == 0 {
+            if _mm512_cmpgt_epu64_mask(quads[1], _mm512_set1_epi64(PIECE_BITS)) == 0 {
                 store(token, quads, room, room_for_lengths);
                 at += 8;
                 continue;

@@ -40,8 +40,6 @@ async fn packets_without_tables_are_read_with_those_of_packets_before() {
     assert_eq!(picture.len(), 320 * 180 * 3);
     let (last, _) = packets.last().unwrap();
     assert!(!last.keyframe && !has_tables(&last.data) && last.data.len() + 500 < first.data.len());
-    // Without the first packet no decoder could read it.
-    assert!(JpegDecoder::new(ZCursor::new(last.data.to_vec())).decode().is_err());
     for (packet, decoded) in &packets[1..] {
         assert!(decoded == picture, "packet {}: the frame was the same", packet.frame_number);
     }

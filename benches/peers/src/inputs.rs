@@ -8,9 +8,11 @@ use auralink::frame::ColorSpace;
 use auralink::{Frame, FrameBuf, Matrix, PixelFormat, Range, kernel};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::Result;
 use crate::contents::{self, Content, DATA};
+#[cfg(feature = "turbojpeg")]
+use crate::encoders::room;
 use crate::pictures::Picture;
-use crate::{Result, encoders::room};
 
 const QUALITIES: [u8; 2] = [75, 90];
 /// MCU rows between restart markers, where threads share a picture.
@@ -108,7 +110,7 @@ fn i420(picture: &Picture) -> Result<FrameBuf> {
         for (x, y) in (0..height).step_by(2).flat_map(|y| (0..width).step_by(2).map(move |x| (x, y))) {
             let four = [pixel(x, y), pixel(x + 1, y), pixel(x, y + 1), pixel(x + 1, y + 1)];
             let mean = std::array::from_fn(|i| four.iter().map(|rgb| rgb[i]).sum::<f32>() / 4.0);
-            data.push(weigh(mean, weights, 128.0).min(255));
+            data.push(weigh(mean, weights, 128.0));
         }
     }
     let color = ColorSpace { matrix: Matrix::Bt601, range: Range::Full };

@@ -1,6 +1,6 @@
 //! Bits to bytes, with a zero after each 0xFF (ITU-T T.81 F.1.2.3).
 
-use fearless_simd::{SimdBase, SimdInt, SimdMask, u8x32};
+use fearless_simd::{SimdBase, SimdMask, u8x32};
 
 use crate::kernel::Simd;
 
@@ -131,7 +131,7 @@ mod tests {
     fn written<S: Simd>(simd: S, writes: usize) -> (Vec<u8>, Vec<u8>) {
         let mut writer = BitWriter::default();
         let (mut out, mut expected, mut seed) = (Vec::new(), Vec::new(), 1_u64);
-        for round in 0..3000_usize.next_multiple_of(writes) / writes {
+        for round in 0..3000_usize.div_ceil(writes) {
             let mut cursor = writer.cursor();
             for put in 0..writes {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

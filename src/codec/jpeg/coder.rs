@@ -64,3 +64,57 @@ impl Sink for Counter<'_> {
 
     fn end_interval<S: Simd>(&mut self, _simd: S, _interval: usize, _is_last: bool) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tables::standard;
+    use super::*;
+    use crate::kernel::quantise::nonzero_mask;
+    use crate::kernel::symbols::ROWS;
+    use crate::kernel::{Vectorise, each_level, vectorise};
+
+    /// Codes blocks, luma and chroma in turn.
+    struct Code<'a>(&'a [[i16; 64]]);
+
+    impl Vectorise for Code<'_> {
+        type Output = Vec<u8>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<u8> {
+            let (mut pieces, mut writer, mut out) = (Pieces::default(), BitWriter::default(), Vec::new());
+            let codes = Codes::new(&standard());
+            let mut coder =
+                Coder { codes: &codes, pieces: &mut pieces, writer: &mut writer, out: &mut out, histogram: None };
+            let mut list = SymbolList::default();
+            for (i, block) in self.0.iter().enumerate() {
+                let difference = 2 * block[0] + block[0].signum();
+                list.push(simd, block, nonzero_mask(block), difference, ROWS * (i % 2) as u8);
+            }
+            coder.take(simd, &mut list, false);
+            coder.end_interval(simd, 0, true);
+            out
+        }
+    }
+
+    #[test]
+    fn codes_are_the_same_at_each_level_short_and_long() {
+        let mut seed = 9_u32;
+        for round in 0..300_u32 {
+            let mut blocks = [[0_i16; 64]; 24];
+            for value in blocks.as_flattened_mut() {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if seed >> 8 & 63 < round % 67 {
+                    // Four of the longest are too long for a word.
+                    let most = [1, 15, 1023][round as usize % 3];
+                    *value = ((seed >> 20) as i16 & 2047).min(2046) - 1023;
+                    *value = (*value).clamp(-most, most);
+                }
+            }
+            let mut expected: Option<Vec<u8>> = None;
+            each_level!(level => {
+                let coded = vectorise(level, Code(&blocks));
+                assert!(*expected.get_or_insert_with(|| coded.clone()) == coded, "round {round}");
+            });
+        }
+    }
+}

@@ -180,7 +180,7 @@ const EXPECTED: u64 = 32;
 fn expect(counts: &mut [u64; 256], standard: &HuffmanSpec) {
     counts.iter_mut().for_each(|count| *count *= PARTS);
     for_each_code(standard, |symbol, _, bits| {
-        counts[usize::from(symbol)] += (PARTS * EXPECTED >> bits).max(1);
+        counts[usize::from(symbol)] += ((PARTS * EXPECTED) >> bits).max(1);
     });
 }
 
