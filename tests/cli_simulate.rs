@@ -173,3 +173,53 @@ fn nonsense_is_a_usage_error_that_says_why() {
         assert!(got.stderr_text().contains(told), "{args:?}: {}", got.stderr_text());
     }
 }
+
+#[test]
+fn another_sender_shares_the_link_and_leaves_it() {
+    let args = ["--down", "const:6000", "--controller", "auralink", "--seconds", "60", "--compete", "tcp@20-40"];
+    let sharing = figures(&args)["sharing"].clone();
+    let kbps = |key: &str| sharing[key].as_f64().unwrap();
+    assert!(kbps("own_kbps") > 300.0 && kbps("rival_kbps") > 1_000.0, "{sharing}");
+    assert!(kbps("own_after_kbps") > 0.85 * 6_000.0, "{sharing}");
+    for bad in ["cubic", "tcp@9", "tcp@40-20"] {
+        let told = run(&["simulate", "--down", "const:6000", "--compete", bad]);
+        assert_eq!(told.code, Some(USAGE), "{bad}: {}", told.stderr_text());
+    }
+}
+
+#[test]
+fn a_session_on_a_thin_link_says_what_it_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = y4m_clip(folder.path(), 12);
+    let args = ["--down", "const:2000", "--controller", "auralink", "--fps", "25", "--seconds", "12"];
+    let report = figures(&[&args[..], &["--clip", path(&clip)]].concat());
+    let kept = &report["promises"];
+    assert!(kept["packets"].as_u64().unwrap() > 150, "{report}");
+    assert_eq!(kept["unsaid"].as_u64(), Some(0), "{report}");
+    assert!(kept["floor_percent"].as_f64().unwrap() > 90.0 && report["ssim_mean"].as_f64().unwrap() > 0.7, "{report}");
+    let bare = figures(&[&args[..], &["--clip", path(&clip), "--bare"]].concat());
+    assert!(bare["promises"].is_null() && bare["ssim_mean"].is_f64(), "{bare}");
+}
+
+#[test]
+fn a_real_stream_follows_a_simulated_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = y4m_clip(folder.path(), 250);
+    let server = support::Server::start(folder.path());
+    let link = ["--trace-down", "steps:3000@6,64@20", "--fps", "25", "--json"];
+    let told = run(&[&["stream", path(&clip), "--server", &server.grpc][..], &link[..]].concat());
+    assert_eq!(told.code, Some(0), "{}", told.stderr_text());
+    let text = told.stdout_text();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (report, packets) = lines.split_last().unwrap();
+    assert!(report["frames_shown"].as_u64().unwrap() > 20 && report["utilisation"].as_f64().unwrap() > 0.1, "{report}");
+    assert_eq!(report["promises"]["unsaid"].as_u64(), Some(0), "{report}");
+    // Bytes of two seconds before the step down, and of the last two.
+    let bytes = |from: u64, to: u64| -> u64 {
+        let within = packets.iter().filter(|p| p["bytes"].is_u64() && (from..to).contains(&p["frame"].as_u64().unwrap()));
+        within.map(|p| p["bytes"].as_u64().unwrap()).sum()
+    };
+    assert!(bytes(200, 250) < 2 * 64_000 / 8 * 3 / 2, "{} bytes in two seconds of 64 kbit/s", bytes(200, 250));
+    assert!(bytes(75, 125) > bytes(200, 250), "{} and {}", bytes(75, 125), bytes(200, 250));
+    assert_eq!(server.stop(), Some(0));
+}

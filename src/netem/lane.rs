@@ -85,6 +85,11 @@ impl Lane {
         self.captured
     }
 
+    /// Bytes of its packets that came out of the link.
+    pub(super) fn delivered_bytes(&self) -> u64 {
+        self.delivered_bytes
+    }
+
     /// The link as this lane had it: what was offered and lost is of all lanes.
     fn tally(&self, link: &LinkTally) -> LinkTally {
         LinkTally { sent_bytes: self.sent_bytes, delivered_bytes: self.delivered_bytes, ..*link }

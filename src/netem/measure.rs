@@ -194,6 +194,7 @@ impl Measure {
                 }
             },
             decisions: None,
+            sharing: None,
             moments: self.moments(),
         }
     }

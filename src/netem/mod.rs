@@ -11,6 +11,7 @@
 //! | traces, and links that follow them | `trace`, `link`, `codel` |
 //! | frames as packets of their own, or in a stream of HTTP/2 over TCP | `transport`, `datagrams`, `tcp` |
 //! | the receiving end, what is watched, what is told | `receiver`, `measure`, `report` |
+//! | sending ends, alone and several of them | `endpoint`, `lane`, `rival` |
 //! | sources | `source`, `model`; whoever codes real pictures brings their own |
 //! | senders | [`senders`] |
 //!
@@ -40,6 +41,7 @@ mod model;
 mod random;
 mod receiver;
 mod report;
+mod rival;
 pub mod senders;
 mod simulation;
 mod source;
@@ -56,6 +58,7 @@ pub use endpoint::{Endpoint, Outgoing, Paired};
 pub use link::{Link, LinkConfig, LinkTally, Loss};
 pub use model::{ModelConfig, ModelSource};
 pub use report::{Decisions, Delays, Moment, Queues, Report};
+pub use rival::{Bulk, Sharing};
 pub use simulation::{Simulation, simulate};
 pub use source::{Encoded, Score, Source};
 pub use tcp::TcpConfig;

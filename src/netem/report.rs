@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::rival::Sharing;
+
 /// A distribution of delays, ms, by nearest rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "server", derive(serde::Serialize))]
@@ -116,6 +118,8 @@ pub struct Report {
     pub queue_bytes_p95: Queues,
     /// What deciding cost, where that was measured ([`Paired::decisions`](super::Paired::decisions)).
     pub decisions: Option<Decisions>,
+    /// How the link was shared, where another sender was there.
+    pub sharing: Option<Sharing>,
     /// The run piece by piece.
     #[cfg_attr(feature = "server", serde(skip))]
     pub moments: Vec<Moment>,

@@ -10,6 +10,8 @@ use crate::rate::{Mode, NetworkConditions, Plan, Reason, Scale};
 /// how far under the mode's own quality that ends: content that keeps the floor at no size isn't made ever smaller.
 const SCALE_DOWN_QUALITY: u8 = 30;
 const LEAST_SCALE_DOWN: u8 = 10;
+/// How bits a pixel grow as a picture is made smaller, by the power of the pixels: detail comes closer together.
+const DENSITY: f64 = 0.25;
 /// Quality of the first picture of another size, at least.
 const LEAST_FIRST_QUALITY: u8 = 8;
 /// Frames a second that are left where some are left out to keep the floor, and the most that are then taken for one.
@@ -231,7 +233,11 @@ impl Goal {
     fn predicted(&self, quality: u8, scale: Scale, keyframe: bool) -> f64 {
         let pixels = f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height));
         match self.codec {
-            Codec::H264 => h264::usual_bytes(pixels, quality, keyframe) * self.h264.of(keyframe),
+            Codec::H264 => {
+                let own = f64::from(self.scale.apply(self.width)) * f64::from(self.scale.apply(self.height));
+                let denser = (own / pixels).powf(DENSITY);
+                h264::usual_bytes(pixels, quality, keyframe) * self.h264.of(keyframe) * denser
+            }
             _ => model::JPEG_HEADER_BYTES + model::coefficient_bytes(pixels, quality) * self.complexity,
         }
     }

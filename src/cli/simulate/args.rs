@@ -62,6 +62,10 @@ pub(crate) struct Args {
     /// Deviation of delays, both ways; packets keep their order.
     #[arg(long, value_name = "MS", default_value = "0", value_parser = parse::jitter_ms)]
     jitter_ms: f64,
+    /// Another sender through the same queues: tcp for a transfer over TCP that takes what it gets, or one of the controllers; all
+    /// the time, or @BEGIN-END in seconds behind it.
+    #[arg(long, value_name = "NAME")]
+    pub(super) compete: Option<String>,
     /// Seed of everything by chance.
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,

@@ -30,9 +30,9 @@ pub(crate) struct History {
 }
 
 /// Puts decoded frames beside those of the clip.
-pub(crate) struct Eye {
-    pub(crate) frames: Frames,
-    pub(crate) level: Level,
+pub(super) struct Eye {
+    pub(super) frames: Frames,
+    pub(super) level: Level,
     resizer: Resizer,
 }
 
@@ -77,7 +77,7 @@ impl History {
 }
 
 impl Eye {
-    pub(crate) fn new(frames: Frames, level: Level) -> Self {
+    pub(super) fn new(frames: Frames, level: Level) -> Self {
         Self { frames, level, resizer: Resizer::default() }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod clip;
+mod compete;
 mod frames;
 pub(crate) mod history;
 pub(crate) mod link;
@@ -111,7 +112,8 @@ impl Runs<'_> {
     }
 
     fn simulate(&mut self, name: &str, endpoint: &mut dyn Endpoint) -> Result<Report> {
-        let mut simulation = Simulation::new(self.setting.config.clone()).map_err(usage)?;
+        let simulation = Simulation::new(self.setting.config.clone()).map_err(usage)?;
+        let mut simulation = compete::add(simulation, self.args, &self.setting)?;
         while simulation.advance(simulation.elapsed_s() + STRIDE_S, endpoint) {
             if self.stop.is_set() {
                 return Err(Failure::interrupted());

@@ -1,6 +1,6 @@
 //! Figures for people and for programs.
 
-use auralink::netem::{Delays, Report};
+use auralink::netem::{Delays, Report, Sharing};
 use serde::Serialize;
 
 use super::promises::{Fallbacks, Kept};
@@ -52,6 +52,13 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
             report.queue_drops,
             report.ssim_mean.map_or("-".to_owned(), |ssim| format!("{ssim:.4}")),
         );
+    }
+    for Outcome { controller, report, .. } in outcomes {
+        if let Some(Sharing { own_kbps, rival_kbps, own_share, own_after_kbps }) = report.sharing {
+            let after = own_after_kbps.map_or(String::new(), |kbps| format!(", then {}", rate(kbps)));
+            let (own, other) = (rate(own_kbps), rate(rival_kbps));
+            text += &format!("{controller}: {own} beside {other} of the other, {:.0} %{after}\n", 100.0 * own_share);
+        }
     }
     for kept in outcomes.iter().filter_map(|outcome| outcome.promises.as_ref()) {
         text += &told(kept);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::netem::senders::{Fixed, Oracle};
-use crate::netem::{LinkConfig, Loss, ModelConfig, ModelSource, Receipts, TcpConfig, Trace, senders};
+use crate::netem::{Bulk, LinkConfig, Loss, ModelConfig, ModelSource, Receipts, TcpConfig, Trace, senders};
 use crate::rate::{Mode, Receipt};
 
 fn constant(kbps: f64) -> Arc<Trace> {
@@ -265,4 +265,22 @@ fn a_connection_without_a_window_of_its_own_fills_every_buffer() {
     assert!(untuned.frame_delay_ms.p50 > 2.0 * tuned.frame_delay_ms.p50, "{untuned:?}");
     let waiting = untuned.queue_bytes_p95;
     assert!(waiting.before_transport + waiting.unsent > 400_000.0, "{waiting:?}");
+}
+
+#[test]
+fn a_rival_shares_the_queue_while_it_is_there() {
+    let config = SimulationConfig { seconds: 60.0, ..config(8_000.0) };
+    let mut simulation = Simulation::new(config.clone()).unwrap();
+    simulation = simulation.with_rival(Box::new(Bulk::default()), Some(TcpConfig::default()), 20.0..=40.0).unwrap();
+    simulation.advance(f64::INFINITY, &mut Paired::new(Fixed::new(2_000.0, config.fps), model()));
+    let report = simulation.finish();
+    let sharing = report.sharing.unwrap();
+    // A bulk transfer over TCP takes what is left, and the queue is full meanwhile.
+    assert!((sharing.own_kbps - 2_000.0).abs() < 400.0, "{sharing:?}");
+    assert!(sharing.rival_kbps > 5_000.0, "{sharing:?}");
+    assert!((sharing.own_after_kbps.unwrap() - 2_000.0).abs() < 100.0, "{sharing:?}");
+    assert!(report.frame_delay_ms.p50 < 40.0 && report.frame_delay_ms.p95 > 100.0, "{:?}", report.frame_delay_ms);
+    let again = Simulation::new(config).unwrap();
+    let fault = again.with_rival(Box::new(Bulk::default()), None, 40.0..=20.0).err().unwrap();
+    assert_eq!(fault.field(), "rival_to_s");
 }
