@@ -16,7 +16,7 @@ use auralink::service::proto::{CompressStreamRequest, Open, PixelFormat};
 use auralink::service::{Config, KeyFile, Server, Windows};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, Version};
 use bytes::{BufMut, BytesMut};
 use http_body_util::BodyExt;
 use prost::Message;
@@ -37,6 +37,7 @@ fn opening() -> bytes::Bytes {
 /// Time from a stream's request to the first message of its answer.
 async fn open(routes: &Router, body: &bytes::Bytes, key: &str) -> Duration {
     let request = Request::post("/auralink.aic.v1.FrameCompression/CompressStream")
+        .version(Version::HTTP_2)
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("authorization", format!("Bearer {key}"))

@@ -285,9 +285,9 @@ mod tests {
         let caller = Caller { id: "ann".into(), ..Caller::anonymous() };
         assert_eq!(names(call(Some(&caller), "::1")), ["c:ann", "i:0:0:0:0::/64", "m:/Compress:c:ann"]);
         let attempt = Call { is_auth: true, ..call(Some(&caller), "2001:db8:1:2:3::4") };
-        let keys = keys(&limits, &attempt);
-        assert_eq!(keys[1].name, "i:2001:db8:1:2::/64");
-        assert_eq!((keys[2].name.as_str(), keys[2].windows.per_minute), ("m:/Compress:i:2001:db8:1:2::/64", 10));
+        let counted = keys(&limits, &attempt);
+        assert_eq!(counted[1].name, "i:2001:db8:1:2::/64");
+        assert_eq!((counted[2].name.as_str(), counted[2].windows.per_minute), ("m:/Compress:i:2001:db8:1:2::/64", 10));
         let own = Windows { per_minute: 3, ..Windows::NONE };
         assert_eq!(keys(&limits, &Call { own: Some(own), ..call(Some(&caller), "::1") })[0].windows, own);
     }
