@@ -77,7 +77,7 @@ pub enum Answer {
 type Seeking = Pin<Box<dyn Future<Output = Result<Found, Error>> + Send>>;
 
 enum State {
-    Open { session: Session, draining: bool },
+    Open { session: Box<Session>, draining: bool },
     Seeking(Seeking),
     Ended,
 }
@@ -281,7 +281,8 @@ impl Stream {
 
     /// Says something that isn't said again: what a new stream has to know stands in what it is opened with.
     fn say(&mut self, message: Request) -> bool {
-        let State::Open { session: Session { requests: Some(requests), .. }, .. } = &self.state else { return false };
+        let State::Open { session, .. } = &self.state else { return false };
+        let Some(requests) = &session.requests else { return false };
         // A full queue means that newer news are on their way; waiting here could hold both sides up.
         requests.try_send(CompressStreamRequest { message: Some(message) }).is_ok()
     }
@@ -384,7 +385,7 @@ impl Stream {
     fn take(&mut self, found: Found) {
         (self.at, self.round) = (found.at, found.round);
         self.unanswered.set_window(found.session.opened.window.max(1) as usize);
-        self.state = State::Open { session: found.session, draining: false };
+        self.state = State::Open { session: Box::new(found.session), draining: false };
     }
 }
 

@@ -140,7 +140,10 @@ impl Server {
             shared: Arc::new(Shared {
                 compute: Arc::new(compute),
                 registry: Arc::new(Registry::new(config.limits.max_sessions)),
-                admission: Arc::new(Budgets::new(config.limits.max_in_flight_mib, config.admission.clone())),
+                admission: Arc::new(Budgets::new(
+                    counted_mib(config.limits.max_in_flight_mib),
+                    config.admission.clone(),
+                )),
                 limiter,
                 ledger,
                 telemetry,
@@ -203,6 +206,11 @@ impl Server {
         shared.ledger.close(until.max(Instant::now() + MARGIN)).await;
         Ok(())
     }
+}
+
+/// What frames may take of a budget: a quarter is for what lies around them uncounted, in buffers of sockets and of HTTP/2.
+const fn counted_mib(mib: u32) -> u32 {
+    mib - mib / 4
 }
 
 /// Time kept of the drain to end what is still open with a status.

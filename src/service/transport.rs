@@ -32,6 +32,8 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 64;
 /// Time a new connection may take to say its first word.
 const FIRST_WORD: Duration = Duration::from_secs(10);
+/// Bytes that HTTP/2 begins with. Less than that is no word yet in HTTP/1.1 either.
+const WORD_BYTES: usize = 24;
 /// Pauses after failed accepts, such as for want of file descriptors.
 const BACKOFF: [Duration; 4] =
     [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1_000)];
@@ -239,11 +241,20 @@ async fn connection(
         request.extensions_mut().insert(peer.clone());
         request
     });
-    let serving =
-        transport.builder.serve_connection(TokioIo::new(Valved::new(socket, valve)), TowerToHyperService::new(service));
+    let serving = transport
+        .builder
+        .serve_connection(TokioIo::new(Valved::new(socket, valve.clone())), TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
+    // The protocol is found out by the first bytes, and nothing else bounds the time until they come.
+    let silent = async {
+        tokio::time::sleep(FIRST_WORD).await;
+        if valve.heard() >= WORD_BYTES {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = silent => return,
         () = transport.stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await

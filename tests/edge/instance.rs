@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::PATIENCE;
-use crate::programs::{free_port, signal};
+use crate::programs::signal;
 
 /// A running service.
 pub(crate) struct Instance {
@@ -21,8 +21,9 @@ pub(crate) struct Instance {
 impl Instance {
     /// Starts it with further arguments; its log goes to a file of the folder.
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
-        let [grpc, http] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
-        Self::start_at(folder, args, grpc, http)
+        let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let (child, [grpc, http]) = launch(folder, &args, [0, 0]);
+        Self { child, grpc, http, folder: folder.to_owned(), args }
     }
 
     /// With settings in TOML.
@@ -32,24 +33,18 @@ impl Instance {
         Self::start(folder, &["--config", file.to_str().unwrap()])
     }
 
-    fn start_at(folder: &Path, args: &[&str], grpc: SocketAddr, http: SocketAddr) -> Self {
-        let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
-        Self { child: launch(folder, &args, grpc, http), grpc, http, folder: folder.to_owned(), args }
-    }
-
     /// Without anybody at the other end of its standard output and error.
     pub(crate) fn start_unheard(args: &[&str]) -> Self {
-        let [grpc, http] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let mut child = spawn(&args, grpc, http, Stdio::piped());
+        let mut child = spawn(&args, [0, 0], Stdio::piped());
         drop(child.stderr.take());
-        greeted(&mut child, grpc);
+        let [grpc, http] = greeted(&mut child).expect("it serves");
         Self { child, grpc, http, folder: PathBuf::new(), args }
     }
 
     /// Starts it again at the same addresses, after it has ended.
     pub(crate) fn restart(&mut self) {
-        self.child = launch(&self.folder, &self.args, self.grpc, self.http);
+        self.child = launch(&self.folder, &self.args, [self.grpc.port(), self.http.port()]).0;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -158,27 +153,30 @@ impl Drop for Instance {
     }
 }
 
-fn launch(folder: &Path, args: &[String], grpc: SocketAddr, http: SocketAddr) -> Child {
+fn launch(folder: &Path, args: &[String], ports: [u16; 2]) -> (Child, [SocketAddr; 2]) {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("server.log")).unwrap();
-    let mut child = spawn(args, grpc, http, log.into());
-    let line = greeted(&mut child, grpc);
-    assert!(!line.is_empty(), "it doesn't serve: {}", tail(&folder.join("server.log")));
-    child
+    let mut child = spawn(args, ports, log.into());
+    let Some(addresses) = greeted(&mut child) else {
+        panic!("it doesn't serve: {}", tail(&folder.join("server.log")));
+    };
+    (child, addresses)
 }
 
-fn spawn(args: &[String], grpc: SocketAddr, http: SocketAddr, log: Stdio) -> Child {
+/// Starts the program on these ports; 0 takes a free one.
+fn spawn(args: &[String], ports: [u16; 2], log: Stdio) -> Child {
     let program = std::env::var_os("AURALINK_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_auralink").into());
-    let [grpc, http] = [grpc, http].map(|address| address.port().to_string());
+    let [grpc, http] = ports.map(|port| port.to_string());
     let arguments = ["serve", "--grpc-port", &grpc, "--http-port", &http, "--log", "json"];
     let mut command = Command::new(program);
     command.args(arguments).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap()
 }
 
-/// The line that tells where it serves; empty where it doesn't.
-fn greeted(child: &mut Child, grpc: SocketAddr) -> String {
+/// Where it says that it serves; none where it doesn't.
+fn greeted(child: &mut Child) -> Option<[SocketAddr; 2]> {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    if line.contains(&grpc.port().to_string()) { line } else { String::new() }
+    let mut addresses = line.split([' ', ',', '\n']).filter_map(|word| word.parse().ok());
+    Some([addresses.next()?, addresses.next()?])
 }
 
 fn tail(log: &Path) -> String {

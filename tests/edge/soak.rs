@@ -63,7 +63,7 @@ async fn a_soak_leaves_nothing_behind() {
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert!(load.iter().all(|task| !task.is_finished()), "a client has ended");
         samples.push((server.resident_mib(), server.held()));
-        if samples.len() % 6 == 0 {
+        if samples.len().is_multiple_of(6) {
             let (resident, [files, threads]) = samples[samples.len() - 1];
             println!(
                 "{:.1} min: {resident:.1} MiB, {files} files, {threads} threads, {:.0} streams open, {} sessions, {} frames",

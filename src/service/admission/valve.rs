@@ -24,6 +24,8 @@ pub(crate) struct Valve(Arc<State>);
 struct State {
     /// Requests that keep it shut.
     shut: AtomicUsize,
+    /// Bytes that were heard.
+    heard: AtomicUsize,
     /// Who wants to read meanwhile.
     reader: Mutex<Option<Waker>>,
 }
@@ -33,6 +35,11 @@ impl Valve {
     pub(super) fn shut(&self) -> Hold {
         self.0.shut.fetch_add(1, Ordering::AcqRel);
         Hold { valve: self.clone(), since: Instant::now() }
+    }
+
+    /// Bytes that were read of the connection.
+    pub(crate) fn heard(&self) -> usize {
+        self.0.heard.load(Ordering::Relaxed)
     }
 
     fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
@@ -99,7 +106,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Valved<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.socket).poll_read(context, buffer);
         match polled {
-            Poll::Ready(_) => this.read += buffer.filled().len() - before,
+            Poll::Ready(_) => {
+                let bytes = buffer.filled().len() - before;
+                this.read += bytes;
+                this.valve.0.heard.fetch_add(bytes, Ordering::Relaxed);
+            }
             // Others have their turn anyway.
             Poll::Pending => this.read = 0,
         }
@@ -160,6 +171,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!reading.is_finished(), "another keeps it shut");
         drop(two);
+        assert_eq!(valve.heard(), 300_000);
         timeout(Duration::from_secs(60), reading).await.unwrap().unwrap().unwrap();
     }
 }

@@ -28,7 +28,7 @@ use inbox::Frame;
 use job::{Answer, Done};
 
 /// Answers that may wait for the transport; what a reader who has stalled can pin.
-pub(crate) const MAX_ANSWERS: usize = 4;
+pub(crate) const MAX_ANSWERS: usize = 2;
 /// Messages about the session that may wait for a job to end; reading stops until it has.
 const MAX_FEEDBACK: usize = 64;
 
