@@ -97,6 +97,10 @@ async fn a_soak_leaves_nothing_behind() {
     );
     if warm.len() >= 12 {
         assert!(mean(second) <= mean(first) * 1.05 + 4.0, "memory grows");
-        assert!(most(second, 0) <= most(first, 0) + 8 && most(second, 1) <= most(first, 1), "files or threads grow");
+        // Threads for files come and go.
+        assert!(
+            most(second, 0) <= most(first, 0) + 8 && most(second, 1) <= most(first, 1) + 4,
+            "files or threads grow"
+        );
     }
 }
