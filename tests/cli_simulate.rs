@@ -216,7 +216,8 @@ fn a_real_stream_follows_a_simulated_link() {
     assert_eq!(report["promises"]["unsaid"].as_u64(), Some(0), "{report}");
     // Bytes of two seconds before the step down, and of the last two.
     let bytes = |from: u64, to: u64| -> u64 {
-        let within = packets.iter().filter(|p| p["bytes"].is_u64() && (from..to).contains(&p["frame"].as_u64().unwrap()));
+        let within =
+            packets.iter().filter(|p| p["bytes"].is_u64() && (from..to).contains(&p["frame"].as_u64().unwrap()));
         within.map(|p| p["bytes"].as_u64().unwrap()).sum()
     };
     assert!(bytes(200, 250) < 2 * 64_000 / 8 * 3 / 2, "{} bytes in two seconds of 64 kbit/s", bytes(200, 250));

@@ -309,7 +309,10 @@ impl Session {
             return self.link.is_free(now, self.config.fps);
         }
         let Some(budget) = self.controller.budget(now) else { return false };
-        now >= self.patient_until() || f64::from(budget) >= self.goal().floor_bytes(&self.plan(now))
+        // Before the link is known, waiting only keeps it from being known.
+        !self.controller.is_measured()
+            || now >= self.patient_until()
+            || f64::from(budget) >= self.goal().floor_bytes(&self.plan(now))
     }
 
     /// Until when a frame waits for the bytes that keep its floor.
