@@ -89,6 +89,7 @@ fn info() -> PacketInfo {
         quality: 75,
         target_bytes: None,
         budget_bytes: None,
+        link_bytes: None,
         keyframe: false,
         reason: Reason::Unlimited,
     };
