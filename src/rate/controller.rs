@@ -27,9 +27,9 @@ const UNKNOWN_RATE: f64 = 60.0;
 const LEAST_RATE: f64 = 0.2;
 /// Round trip taken for granted where nothing is known, ms.
 const UNKNOWN_ROUND_TRIP_MS: f64 = 40.0;
-/// Bytes that may be in flight at first, and as many more as were received since: 64 kbit/s carry them in less than half a second,
-/// and a declaration may be wrong.
-const FIRST_BYTES: f64 = 3_000.0;
+/// Bytes that may be in flight at first, and as many more as were received since: nobody's link is worse for them, and a
+/// declaration may be wrong.
+const FIRST_BYTES: f64 = 1_200.0;
 const FIRST_BYTES_DECLARED: f64 = 24_000.0;
 /// Time that each of the first receipts has before another frame asks for it, ms.
 const FIRST_RECEIPT_MS: f64 = 300.0;

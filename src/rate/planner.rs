@@ -6,12 +6,10 @@ use crate::limits;
 use crate::rate::{Complexity, h264, model};
 use crate::rate::{Mode, NetworkConditions, Plan, Reason, Scale};
 
-/// Quality under which a smaller picture looks better than a coarser one, where its content doesn't need more to keep the floor; and
-/// how far under the mode's own quality that ends: content that keeps the floor at no size isn't made ever smaller.
+/// Quality under which a smaller picture looks better than a coarser one.
 const SCALE_DOWN_QUALITY: u8 = 30;
-const LEAST_SCALE_DOWN: u8 = 10;
-/// How bits a pixel grow as a picture is made smaller, by the power of the pixels: detail comes closer together.
-const DENSITY: f64 = 0.25;
+/// How far under the mode's own quality the quality stays that a frame is waited for.
+const FLOOR_UNDER_MODE: u8 = 10;
 /// Quality of the first picture of another size, at least.
 const LEAST_FIRST_QUALITY: u8 = 8;
 /// Frames a second that are left where some are left out to keep the floor, and the most that are then taken for one.
@@ -163,8 +161,7 @@ impl Goal {
         plan.scale = scales()
             .find(|&scale| {
                 let margin = if scale > self.scale { up_margin } else { 1.0 };
-                let fits = |quality, share| self.predicted(quality, scale, false) * margin <= share;
-                fits(SCALE_DOWN_QUALITY, share) && fits(self.floor_quality(), share * self.patience())
+                self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin <= share
             })
             .or_else(|| scales().next_back())
             .unwrap_or(Scale::FULL);
@@ -203,9 +200,9 @@ impl Goal {
         scale == Scale::FULL || self.codec != Codec::H264 || (takes(self.width) && takes(self.height))
     }
 
-    /// Quality that content needs to keep the floor, as far as it is worth a smaller picture.
+    /// Quality that content needs to keep the floor, as far as it is worth waiting for.
     fn floor_quality(&self) -> u8 {
-        self.floor_quality.min(self.mode.quality().saturating_sub(LEAST_SCALE_DOWN)).max(1)
+        self.floor_quality.min(self.mode.quality().saturating_sub(FLOOR_UNDER_MODE)).max(1)
     }
 
     /// Shares of the link that a frame may wait for so as to keep the floor: fewer frames are better than a smaller picture, as
@@ -233,11 +230,7 @@ impl Goal {
     fn predicted(&self, quality: u8, scale: Scale, keyframe: bool) -> f64 {
         let pixels = f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height));
         match self.codec {
-            Codec::H264 => {
-                let own = f64::from(self.scale.apply(self.width)) * f64::from(self.scale.apply(self.height));
-                let denser = (own / pixels).powf(DENSITY);
-                h264::usual_bytes(pixels, quality, keyframe) * self.h264.of(keyframe) * denser
-            }
+            Codec::H264 => h264::usual_bytes(pixels, quality, keyframe) * self.h264.of(keyframe),
             _ => model::JPEG_HEADER_BYTES + model::coefficient_bytes(pixels, quality) * self.complexity,
         }
     }
@@ -297,14 +290,6 @@ mod tests {
         assert!(narrow.scale < Scale::FULL && narrow.frame_divisor == 1, "{narrow}");
         let thread = goal().plan(Some(&link(64.0)));
         assert!(thread.frame_divisor > 1 && thread.frame_divisor <= MAX_DIVISOR, "{thread}");
-    }
-
-    #[test]
-    fn content_that_breaks_the_floor_is_made_smaller_sooner() {
-        let network = link(3_000.0);
-        let scale = |floor_quality| Goal { floor_quality, ..h264_goal() }.plan(Some(&network)).scale;
-        assert_eq!((scale(0), scale(30)), (Scale::FULL, Scale::FULL));
-        assert!(scale(100) < Scale::FULL && scale(100) > Scale::LADDER[4], "{:?}", scale(100));
     }
 
     #[test]

@@ -56,6 +56,8 @@ use sent::{Found, Sent};
 
 /// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
+/// Packets in a row that fill the link, after which frames wait for what their floor needs.
+const SHORT_PACKETS: u32 = 10;
 
 /// What the receiver, the network or the user says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,6 +102,8 @@ pub struct Session {
     sent: Sent,
     /// When the last packet was made.
     sent_at: Option<Duration>,
+    /// Packets in a row, up to the last one, that took all that the link carried.
+    short: u32,
     keyframe_wanted: bool,
     /// Frames until one is coded, where the plan sheds some.
     until_coded: u32,
@@ -136,6 +140,7 @@ impl Session {
             ladder: Ladder::new(),
             sent: Sent::default(),
             sent_at: None,
+            short: 0,
             keyframe_wanted: true,
             until_coded: 0,
             last_number: None,
@@ -309,8 +314,9 @@ impl Session {
             return self.link.is_free(now, self.config.fps);
         }
         let Some(budget) = self.controller.budget(now) else { return false };
-        // Before the link is known, waiting only keeps it from being known.
+        // Before the link is known, waiting only keeps it from being known; and what hasn't filled it needs no more of it.
         !self.controller.is_measured()
+            || self.short < SHORT_PACKETS
             || now >= self.patient_until()
             || f64::from(budget) >= self.goal().floor_bytes(&self.plan(now))
     }
@@ -397,6 +403,8 @@ impl Session {
             Ok(info) => {
                 self.link.send(info.compressed_bytes, now);
                 self.sent_at = Some(now);
+                let is_full = |link_bytes: u32| 4 * info.compressed_bytes >= 3 * link_bytes as usize;
+                self.short = if info.plan.link_bytes.is_some_and(is_full) { self.short + 1 } else { 0 };
                 self.controller.sent(stamp.frame_number, info.compressed_bytes as u32, now);
                 if let Some(bitrate) = &mut self.bitrate {
                     bitrate.sent(now, info.compressed_bytes);
