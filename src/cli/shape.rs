@@ -33,7 +33,7 @@ const WARM_UP_SECONDS: f64 = 5.0;
 /// Arguments of a link in the way of a stream. A link is named as for `simulate`.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "A simulated link")]
-pub(crate) struct Args {
+pub(crate) struct Shaping {
     /// What the link carries toward the receiver: a file, const:KBPS or steps:KBPS@SECONDS,...
     #[arg(long, value_name = "LINK", value_parser = link::parse, conflicts_with = "bandwidth_kbps")]
     trace_down: Option<Arc<Trace>>,
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     trace_jitter_ms: f64,
 }
 
-impl Args {
+impl Shaping {
     /// Whether there is a link.
     pub(crate) fn is_given(&self) -> bool {
         self.trace_down.is_some()

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
-    shape: shape::Args,
+    shape: shape::Shaping,
     /// Write the packets: .h264, .mjpeg or .alz; - is standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
