@@ -27,8 +27,6 @@ use super::stop::Stop;
 const TICK_MS: u64 = 1;
 /// Longest run, seconds.
 const MOST_SECONDS: f64 = 3_600.0;
-/// Time at the beginning that isn't reported, seconds, as `simulate` has it.
-const WARM_UP_SECONDS: f64 = 5.0;
 
 /// Arguments of a link in the way of a stream. A link is named as for `simulate`.
 #[derive(Debug, clap::Args)]
@@ -77,7 +75,7 @@ impl Shaping {
             up_link,
             fps,
             seconds: MOST_SECONDS,
-            warm_up_seconds: WARM_UP_SECONDS,
+            warm_up_seconds: 0.0,
             ..SimulationConfig::new(Arc::clone(down), Arc::clone(&self.trace_up))
         };
         let simulation = Simulation::new(config).map_err(usage)?;
