@@ -164,7 +164,11 @@ fn the_command_goes_on_where_the_server_was_killed() {
     let (url, path) = (server.url(), output.to_str().unwrap());
     let arguments = ["stream", CLIP, "--server", &url, "-o", path, "--json", "--no-measure"];
     let command = auralink(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while std::fs::metadata(&output).map_or(0, |file| file.len()) < 20_000 {
+    let written = || std::fs::metadata(&output).map_or(0, |file| file.len());
+    for _ in 0..6_000 {
+        if written() >= 20_000 {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
     server.kill();
