@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -18,9 +19,9 @@ const DAYS: TableDefinition<'_, (u32, &str), &[u8]> = TableDefinition::new("days
 /// By caller; values are JSON.
 const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 
-/// An open file.
+/// A file, open until it is closed.
 pub(crate) struct Embedded {
-    database: Database,
+    database: RwLock<Option<Arc<Database>>>,
 }
 
 impl fmt::Debug for Embedded {
@@ -38,6 +39,15 @@ fn unreadable(error: serde_json::Error) -> StoreError {
     StoreError::Refused(error.to_string())
 }
 
+fn make_tables(database: &Database) -> Result<(), redb::Error> {
+    let change = database.begin_write()?;
+    change.open_table(RECORDS)?;
+    change.open_table(DAYS)?;
+    change.open_table(SETTINGS)?;
+    change.commit()?;
+    Ok(())
+}
+
 impl Embedded {
     /// Opens the store in `folder`, made where there is none.
     ///
@@ -47,23 +57,23 @@ impl Embedded {
         let told = |error: &dyn fmt::Display| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(folder).map_err(|error| told(&error))?;
         let database = Database::create(folder.join(FILE)).map_err(|error| told(&error))?;
-        let this = Self { database };
-        this.make_tables().map_err(|error| told(&error))?;
-        Ok(this)
+        make_tables(&database).map_err(|error| told(&error))?;
+        Ok(Self { database: RwLock::new(Some(Arc::new(database))) })
     }
 
-    fn make_tables(&self) -> Result<(), redb::Error> {
-        let change = self.database.begin_write()?;
-        change.open_table(RECORDS)?;
-        change.open_table(DAYS)?;
-        change.open_table(SETTINGS)?;
-        change.commit()?;
-        Ok(())
+    /// Lets others open it, whoever holds this still.
+    pub(crate) fn close(&self) {
+        drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or_else(|| StoreError::Refused("it was closed".to_owned()))
     }
 
     /// On disk when it returns.
     pub(crate) fn append(&self, records: &[Record]) -> Result<(), StoreError> {
-        let change = self.database.begin_write().map_err(later)?;
+        let change = self.database()?.begin_write().map_err(later)?;
         {
             let mut table = change.open_table(RECORDS).map_err(later)?;
             let mut days = change.open_table(DAYS).map_err(later)?;
@@ -88,7 +98,7 @@ impl Embedded {
     }
 
     pub(crate) fn usage(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
-        let view = self.database.begin_read().map_err(later)?;
+        let view = self.database()?.begin_read().map_err(later)?;
         let days = view.open_table(DAYS).map_err(later)?;
         let mut rows = Vec::new();
         let until = query.to.saturating_add(1);
@@ -104,7 +114,7 @@ impl Embedded {
     }
 
     pub(crate) fn settings(&self) -> Result<HashMap<String, Settings>, StoreError> {
-        let view = self.database.begin_read().map_err(later)?;
+        let view = self.database()?.begin_read().map_err(later)?;
         let table = view.open_table(SETTINGS).map_err(later)?;
         let mut all = HashMap::new();
         for entry in table.iter().map_err(later)? {
@@ -115,7 +125,7 @@ impl Embedded {
     }
 
     pub(crate) fn put_settings(&self, caller: &str, settings: &Settings) -> Result<(), StoreError> {
-        let change = self.database.begin_write().map_err(later)?;
+        let change = self.database()?.begin_write().map_err(later)?;
         {
             let mut table = change.open_table(SETTINGS).map_err(later)?;
             let value = serde_json::to_vec(settings).map_err(unreadable)?;

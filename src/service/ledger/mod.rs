@@ -231,6 +231,7 @@ impl Ledger {
             stop.abort();
             tracing::error!("the ledger wasn't written to its end: its store is down");
         }
+        self.store.close();
     }
 }
 

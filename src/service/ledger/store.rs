@@ -125,6 +125,13 @@ impl Store {
         }
     }
 
+    /// Takes and tells nothing more.
+    pub(crate) fn close(&self) {
+        if let Self::Embedded(store) = self {
+            store.close();
+        }
+    }
+
     /// Whether others write to it too.
     pub(crate) const fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))
