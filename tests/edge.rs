@@ -18,6 +18,8 @@ mod instance;
 mod memory;
 #[path = "edge/nginx.rs"]
 mod nginx;
+#[path = "support/picture.rs"]
+mod picture;
 #[path = "service/programs.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 mod programs;

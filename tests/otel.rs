@@ -5,10 +5,11 @@
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "service/harness.rs"]
 mod harness;
+#[path = "support/process.rs"]
+mod process;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use auralink::service::config::Role;
@@ -18,6 +19,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{Tra
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use process::Process;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
@@ -62,39 +64,25 @@ impl Collector {
 }
 
 /// The program, which sends its spans to `collector`.
-struct Process {
-    child: Child,
-    grpc: SocketAddr,
-    http: SocketAddr,
-}
-
-impl Process {
-    fn start(collector: SocketAddr, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auralink"));
-        command.args(["serve", "--grpc-port", "0", "--http-port", "0", "--threads", "2", "--log-level", "error"]);
+fn start(collector: SocketAddr, settings: &[(&str, &str)]) -> Process {
+    Process::start(env!("CARGO_BIN_EXE_auralink"), |command| {
+        command.args(["--threads", "2"]);
         command.env("AURALINK_TELEMETRY_OTLP_ENDPOINT", format!("http://{collector}"));
         command.env("AURALINK_TELEMETRY_FRAME_EVERY", "5").envs(settings.iter().copied());
-        command.env_remove("DATABASE_URL").env_remove("REDIS_URL");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let mut addrs = line.split([' ', ',', '\n']).filter_map(|word| word.parse().ok());
-        let (grpc, http) = (addrs.next().expect(&line), addrs.next().expect(&line));
-        Self { child, grpc, http }
-    }
+    })
+}
 
-    async fn client(&self) -> harness::Client {
-        let channel = tonic::transport::Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
-        harness::Client::new(channel.connect().await.unwrap())
-    }
+async fn client(process: &Process) -> harness::Client {
+    let channel = tonic::transport::Channel::from_shared(format!("http://{}", process.grpc)).unwrap();
+    harness::Client::new(channel.connect().await.unwrap())
+}
 
-    /// Tells it to stop, and waits until it has.
-    async fn stop(mut self) {
-        let told = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
-        assert!(told.success());
-        let ended = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
-        assert!(tokio::time::timeout(PATIENCE, ended).await.expect("an end in time").unwrap().success());
-    }
+/// Tells it to stop, and waits until it has.
+async fn stop(mut process: Process) {
+    let told = Command::new("kill").arg("-TERM").arg(process.child.id().to_string()).status().unwrap();
+    assert!(told.success());
+    let ended = tokio::task::spawn_blocking(move || process.child.wait().unwrap());
+    assert!(tokio::time::timeout(PATIENCE, ended).await.expect("an end in time").unwrap().success());
 }
 
 fn text(span: &Span, key: &str) -> Option<String> {
@@ -117,8 +105,8 @@ async fn requests_streams_and_frames_are_told_under_the_callers_trace() {
     keys.save(&file).unwrap();
     // Nothing is drawn by chance: only what the caller traces is told.
     let settings = [("AURALINK_AUTH_KEYS_FILE", file.to_str().unwrap()), ("AURALINK_TELEMETRY_SAMPLE_RATIO", "0")];
-    let process = Process::start(addr, &settings);
-    let mut client = process.client().await;
+    let process = start(addr, &settings);
+    let mut client = client(&process).await;
 
     let (talk, _) = Talk::open_as(&mut client, open_i420(320, 180), Some(&secret)).await.unwrap();
     talk.finish().await.unwrap();
@@ -145,7 +133,7 @@ async fn requests_streams_and_frames_are_told_under_the_callers_trace() {
     let head =
         format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\nx-api-key: {CANARY}\r\nx-request-id: traced-2\r\n");
     assert_eq!(http(process.http, "GET", "/v1/sessions", &head, b"").await.status, 401);
-    process.stop().await;
+    stop(process).await;
 
     let spans = collector.spans();
     assert!(!format!("{spans:?}").contains(CANARY) && !format!("{spans:?}").contains(&secret));
@@ -188,8 +176,8 @@ async fn a_collector_that_hangs_or_is_gone_costs_no_frame() {
             ("AURALINK_TELEMETRY_FRAME_EVERY", "1"),
             ("AURALINK_TELEMETRY_QUEUE_SPANS", "64"),
         ];
-        let process = Process::start(addr, &everything);
-        let mut client = process.client().await;
+        let process = start(addr, &everything);
+        let mut client = client(&process).await;
         let open = proto::Open { codec: proto::Codec::Jpeg as i32, ..open_i420(160, 90) };
         let (mut talk, _) = Talk::open(&mut client, open).await.unwrap();
         // Each makes several spans: many more than the queue holds.
@@ -198,7 +186,7 @@ async fn a_collector_that_hangs_or_is_gone_costs_no_frame() {
             assert_eq!(talk.packet().await.frame_number, number);
         }
         assert!(talk.finish().await.unwrap().is_empty());
-        process.stop().await;
+        stop(process).await;
     }
     assert!(!hanging.spans().is_empty());
 }

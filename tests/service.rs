@@ -33,6 +33,8 @@ mod metrics;
 mod openapi;
 #[path = "service/postgres.rs"]
 mod postgres;
+#[path = "support/process.rs"]
+mod process;
 #[path = "service/programs.rs"]
 mod programs;
 #[path = "service/redis.rs"]

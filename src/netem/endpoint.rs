@@ -45,40 +45,6 @@ pub trait Endpoint {
     }
 }
 
-impl<E: Endpoint + ?Sized> Endpoint for Box<E> {
-    fn captured(&mut self, frame_number: u64, now: Duration) {
-        (**self).captured(frame_number, now);
-    }
-
-    fn next(&mut self, now: Duration) -> Option<Outgoing> {
-        (**self).next(now)
-    }
-
-    fn sent(&mut self, frame_number: u64, bytes: u32, now: Duration) {
-        (**self).sent(frame_number, bytes, now);
-    }
-
-    fn received(&mut self, receipt: &Receipt, now: Duration) {
-        (**self).received(receipt, now);
-    }
-
-    fn lost(&mut self, frame_number: u64, now: Duration) {
-        (**self).lost(frame_number, now);
-    }
-
-    fn displayed(&mut self, frame_number: u64, now: Duration) -> Option<Score> {
-        (**self).displayed(frame_number, now)
-    }
-
-    fn on_screen(&mut self, shown: u64, captured: u64) -> Option<Score> {
-        (**self).on_screen(shown, captured)
-    }
-
-    fn packet_gap(&self) -> Duration {
-        (**self).packet_gap()
-    }
-}
-
 /// A sender that decides, and a source that codes. The frame that waits is always the newest captured.
 #[derive(Debug)]
 pub struct Paired<S, F> {

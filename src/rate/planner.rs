@@ -200,11 +200,6 @@ impl Goal {
         scale == Scale::FULL || self.codec != Codec::H264 || (takes(self.width) && takes(self.height))
     }
 
-    /// Quality that content needs to keep the floor, as far as it is worth waiting for.
-    fn floor_quality(&self) -> u8 {
-        self.floor_quality.min(self.mode.quality().saturating_sub(FLOOR_UNDER_MODE)).max(1)
-    }
-
     /// Shares of the link that a frame may wait for so as to keep the floor: fewer frames are better than a smaller picture, as
     /// long as they are many.
     pub(crate) fn patience(&self) -> f64 {
@@ -218,7 +213,11 @@ impl Goal {
 
     /// Bytes of a packet that keeps the floor, as far as is known.
     pub(crate) fn floor_bytes(&self, plan: &Plan) -> f64 {
-        if self.floor_quality == 0 { 0.0 } else { self.predicted(self.floor_quality(), plan.scale, plan.keyframe) }
+        let most = self.mode.quality().saturating_sub(FLOOR_UNDER_MODE);
+        match self.floor_quality.min(most) {
+            0 => 0.0,
+            quality => self.predicted(quality, plan.scale, plan.keyframe),
+        }
     }
 
     /// Bytes that a packet is expected to take at the mode's quality.

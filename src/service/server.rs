@@ -208,9 +208,9 @@ impl Server {
     }
 }
 
-/// What frames may take of a budget: a quarter is for what lies around them uncounted, in buffers of sockets and of HTTP/2.
+/// What frames may take of a budget: a third is for what lies around them uncounted, in buffers of sockets and of HTTP/2.
 const fn counted_mib(mib: u32) -> u32 {
-    mib - mib / 4
+    mib - mib / 3
 }
 
 /// Time kept of the drain to end what is still open with a status.

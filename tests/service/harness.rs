@@ -17,6 +17,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+#[path = "../support/picture.rs"]
+mod picture;
+
+pub(crate) use picture::i420;
+
 pub(crate) type Client = FrameCompressionClient<Channel>;
 
 /// Longest that a test waits for anything.
@@ -149,20 +154,6 @@ impl Talk {
 
 pub(crate) fn open_i420(width: u32, height: u32) -> proto::Open {
     proto::Open { format: proto::PixelFormat::I420 as i32, width, height, ..Default::default() }
-}
-
-/// An I420 frame of slopes and blocks that move with `time`.
-pub(crate) fn i420(width: u32, height: u32, time: u32) -> bytes::Bytes {
-    let mut data = Vec::new();
-    for y in 0..height {
-        data.extend((0..width).map(|x| {
-            let block = if ((x + 4 * time) / 24 + y / 24).is_multiple_of(2) { 70 } else { 0 };
-            (30 + (x + y + time) % 120 + block) as u8
-        }));
-    }
-    let chroma = width.div_ceil(2) * height.div_ceil(2);
-    data.extend((0..2 * chroma).map(|i| (110 + (i / 7 + time) % 40) as u8));
-    data.into()
 }
 
 /// Bytes without any pattern, the same for the same seed.

@@ -1,9 +1,6 @@
 //! What sessions have done, told by caller and day, and what callers have set.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +12,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::harness::{Client, PATIENCE, Talk, config, http, i420, open_i420, start};
+use crate::process::Process;
 
 /// A session of so many frames.
 pub(crate) async fn session(client: &mut Client, frames: u64) -> Result<(), tonic::Status> {
@@ -221,30 +219,9 @@ async fn frames_without_a_session_are_written_down_and_have_the_same_budget() {
     server.stop().await;
 }
 
-/// The program itself, on free ports.
-struct Process {
-    child: Child,
-    grpc: SocketAddr,
-    http: SocketAddr,
-}
-
-impl Process {
-    fn start(program: &str, folder: &Path) -> Self {
-        let mut command = Command::new(program);
-        command.args(["serve", "--grpc-port", "0", "--http-port", "0", "--threads", "1", "--log-level", "error"]);
-        command.arg("--store").arg(folder).env_remove("DATABASE_URL").env_remove("REDIS_URL");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let mut addrs = line.split([' ', ',', '\n']).filter_map(|word| word.parse().ok());
-        let (grpc, http) = (addrs.next().expect(&line), addrs.next().expect(&line));
-        Self { child, grpc, http }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+fn kill(mut process: Process) {
+    process.child.kill().unwrap();
+    process.child.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -257,12 +234,14 @@ async fn what_was_told_survives_every_kill() {
     let opened = Arc::new(AtomicU64::new(0));
     let (mut told, mut slowest) = (0, Duration::ZERO);
     let mut seed = 3_u64;
-    for kill in 0..50 {
+    for round in 0..50 {
         let began = Instant::now();
-        let process = Process::start(program, folder.path());
+        let process = Process::start(program, |command| {
+            command.args(["--threads", "1", "--store"]).arg(folder.path());
+        });
         slowest = slowest.max(began.elapsed());
         let kept = sum(&usage(process.http).await, "sessions");
-        assert!(kept >= told, "{told} sessions were told before kill {kill}, {kept} are there after it");
+        assert!(kept >= told, "{told} sessions were told before kill {round}, {kept} are there after it");
         let mut load = Vec::new();
         for _ in 0..3 {
             let (grpc, opened) = (process.grpc, Arc::clone(&opened));
@@ -283,15 +262,17 @@ async fn what_was_told_survives_every_kill() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         tokio::time::sleep(Duration::from_millis(30 + (seed >> 33) % 200)).await;
         told = sum(&usage(process.http).await, "sessions");
-        process.kill();
+        kill(process);
         for task in load {
             // A frame may be under way as the server is killed.
             drop(task.await);
         }
     }
-    let process = Process::start(program, folder.path());
+    let process = Process::start(program, |command| {
+        command.args(["--threads", "1", "--store"]).arg(folder.path());
+    });
     let kept = sum(&usage(process.http).await, "sessions");
-    process.kill();
+    kill(process);
     let opened = opened.load(Ordering::Relaxed);
     assert!(kept >= told && told > 50 && kept <= opened, "{told} told, {kept} kept, {opened} opened");
     println!("50 kills, {kept} of {opened} sessions kept; the slowest start took {} ms", slowest.as_millis());

@@ -352,16 +352,16 @@ impl H264Encoder {
 
     /// Takes a screen's samples, and finds out what moved in it.
     fn load_screen(&mut self, frame: &Frame<'_>, pool: &ThreadPool) {
-        let level = self.level;
+        let (level, count) = (self.level, self.coders.len());
         let slices = slice_rows(&self.coders);
-        let bands = self.source.bands(&slices[..self.coders.len()]);
+        let bands = self.source.bands(&slices[..count]);
         let mut jobs: [Option<_>; MAX_SLICES] = Default::default();
-        let count = self.coders.len();
         for ((job, coder), band) in jobs.iter_mut().zip(&mut self.coders).zip(bands) {
             *job = Some((band, &mut coder.reader));
         }
         each_on(pool, &mut jobs[..count], |(mut band, reader)| band.load(level, frame, reader));
-        for band in self.source.bands(std::slice::from_ref(&(0..self.source.size.rows))) {
+        let whole = 0..self.source.size.rows;
+        if let Some(band) = self.source.bands(std::slice::from_ref(&whole)).next() {
             self.displacements = displacements(level, &band, &mut self.changed);
         }
     }
@@ -436,6 +436,7 @@ impl H264Encoder {
     }
 }
 
+/// The rows of each slice of this frame.
 fn slice_rows(coders: &[SliceCoder]) -> [Range<usize>; MAX_SLICES] {
     let mut slices: [Range<usize>; MAX_SLICES] = Default::default();
     for (range, coder) in slices.iter_mut().zip(coders) {

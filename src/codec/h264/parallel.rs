@@ -3,7 +3,8 @@
 use rayon::ThreadPool;
 
 /// Runs every job, at the same time as far as the pool has threads, and returns once all are done. The calling thread takes the
-/// first itself: to wake a thread takes as long as a good part of a small frame.
+/// first itself: to wake a thread takes as long as a good part of a small frame. The pool allocates a few words for each of the
+/// others, and nothing for one.
 pub(super) fn each_on<J: Send>(pool: &ThreadPool, jobs: &mut [Option<J>], run: impl Fn(J) + Sync) {
     let (run, count) = (&run, jobs.len());
     let mut jobs = jobs.iter_mut().filter_map(Option::take);
