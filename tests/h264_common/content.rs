@@ -25,11 +25,13 @@ pub(crate) enum Content {
     Text,
     /// Textured objects that run in and out of a standing picture.
     Objects,
+    /// Objects in a light that goes and comes, to the dark or to the bright.
+    Fade,
 }
 
 impl Content {
     /// All kinds.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Noise,
         Self::Flat,
         Self::Checkerboard,
@@ -39,6 +41,7 @@ impl Content {
         Self::Cuts,
         Self::Text,
         Self::Objects,
+        Self::Fade,
     ];
 
     /// Frame `number` of a film, planar 4:2:0.
@@ -103,6 +106,13 @@ impl Content {
                     }
                     None => waves(column, line, seed + 9 + plane),
                 }
+            }
+            Self::Fade => {
+                let light = ((9 * number + seed) % 200) as f32 / 100.0 - 1.0;
+                let end = [16.0, 235.0][(seed & 1) as usize];
+                let ground = if plane == 0 { end } else { 128.0 };
+                let object = f32::from(Self::Objects.sample(plane, x, y, seed, number / 2));
+                (ground + light.abs() * (object - ground)) as u8
             }
         }
     }

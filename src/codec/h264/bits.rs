@@ -11,6 +11,11 @@ pub(super) struct BitWriter {
 }
 
 impl BitWriter {
+    /// A writer of so many bytes, with room for them from the start.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// Forgets everything written.
     pub(super) fn clear(&mut self) {
         (self.bits, self.pending) = (0, 0);

@@ -6,10 +6,9 @@ use fearless_simd_macros::simd;
 use super::block::{Here, Made};
 use super::intra::{ALL_MODES, NOT_ABOVE_RIGHT, Small, code_4x4, code_8x8, neighbours_16x16, neighbours_chroma};
 use super::macroblock::{Kind, Partition};
-use super::motion::{Search, Window, predict_chroma, predict_luma};
+use super::motion::{Base, Search, Window, predict_chroma, predict_luma};
 use super::mv::Mv;
 use super::partition::{self, Motion, promising, refine, type_bits};
-use super::picture::Picture;
 use super::residual::{Coded, chroma, is_all_zero, luma_cbp, luma_levels, luma4, luma8, luma16};
 use super::slice::SliceJob;
 use super::tables::{STEP, chroma_qp};
@@ -73,7 +72,7 @@ impl SliceJob<'_> {
         let (mode, whole_cost, prediction) = search_16x16(simd, &here.luma, &neighbours_16x16(here), &costs, limit);
         let mut best = IntraLuma::Whole { mode, prediction };
         let mut best_cost = whole_cost;
-        let is_p = self.plan.reference.is_some();
+        let is_p = self.plan.base.is_some();
         // Where the whole is no match for motion, small blocks seldom are.
         if is_p && (!self.plan.tools.small_intra_in_p || whole_cost > limit) {
             return (best, best_cost);
@@ -135,18 +134,18 @@ impl SliceJob<'_> {
 
     /// Codes a macroblock of a P slice.
     #[simd]
-    pub(super) fn code_p<S: Simd>(&mut self, simd: S, here: &Here, reference: &Picture, window: &Window) -> Made {
+    pub(super) fn code_p<S: Simd>(&mut self, simd: S, here: &Here, base: Base<'_>, window: &Window) -> Made {
         let neighbours = self.coder.field.neighbours(2 * here.x, 2 * here.y, 2, true);
         let skip = neighbours.skip();
         if self.plan.is_least {
-            return self.make_skip(simd, reference, window, skip);
+            return self.make_skip(simd, base, window, skip);
         }
         if self.plan.refresh.is_some_and(|refresh| refresh.holds(here.x)) {
             let (luma, _) = self.choose_intra(simd, here, u32::MAX);
             return self.make_intra(simd, here, luma);
         }
         if window.holds(skip)
-            && let Some(made) = self.try_skip(simd, here, reference, window, skip)
+            && let Some(made) = self.try_skip(simd, here, base, window, skip)
         {
             return made;
         }
@@ -163,7 +162,7 @@ impl SliceJob<'_> {
         ];
         let median = neighbours.median();
         let mut search = Search {
-            reference,
+            plane: base.searched,
             window: *window,
             prediction: median,
             lambda: here.lambda,
@@ -197,21 +196,17 @@ impl SliceJob<'_> {
                 return self.make_intra(simd, here, luma);
             }
         }
-        self.make_inter(simd, here, reference, window, &motion, skip)
+        if base.weights.is_some() {
+            partition::weighted_luma(simd, base, window, &mut motion);
+        }
+        self.make_inter(simd, here, base, window, &motion, skip)
     }
 
     /// The macroblock as skipped, if nothing of its residual is worth coding.
     #[simd]
-    fn try_skip<S: Simd>(
-        &mut self,
-        simd: S,
-        here: &Here,
-        reference: &Picture,
-        window: &Window,
-        skip: Mv,
-    ) -> Option<Made> {
+    fn try_skip<S: Simd>(&mut self, simd: S, here: &Here, base: Base<'_>, window: &Window, skip: Mv) -> Option<Made> {
         let mut luma = [[0; 16]; 16];
-        predict_luma(simd, reference, window, skip, &mut luma);
+        predict_luma(simd, base, window, skip, &mut luma);
         let sads = sad_quadrants(simd, &here.luma, luma.as_flattened(), 16);
         let zero = u32::from(self.plan.quantisers.inter(here.qp).four.sad_limit);
         let limit = SKIP_STEPS * u32::from(STEP[usize::from(here.qp)]);
@@ -225,7 +220,7 @@ impl SliceJob<'_> {
             return None;
         }
         let mut chroma_prediction: Chroma = [[0; 16]; 8];
-        predict_chroma::<S, 8, 8>(simd, reference, window, [0, 0], skip, &mut chroma_prediction);
+        predict_chroma(simd, base, window, skip, &mut chroma_prediction);
         let macroblock = &mut *self.coder.macroblock;
         let quantiser = &self.plan.quantisers.inter(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
         let mut made_chroma = [[0; 16]; 8];
@@ -239,10 +234,10 @@ impl SliceJob<'_> {
 
     /// The macroblock as skipped, whatever it was.
     #[simd]
-    fn make_skip<S: Simd>(&mut self, simd: S, reference: &Picture, window: &Window, skip: Mv) -> Made {
+    fn make_skip<S: Simd>(&mut self, simd: S, base: Base<'_>, window: &Window, skip: Mv) -> Made {
         let (mut luma, mut chroma) = ([[0; 16]; 16], [[0; 16]; 8]);
-        predict_luma(simd, reference, window, skip, &mut luma);
-        predict_chroma::<S, 8, 8>(simd, reference, window, [0, 0], skip, &mut chroma);
+        predict_luma(simd, base, window, skip, &mut luma);
+        predict_chroma(simd, base, window, skip, &mut chroma);
         self.coder.macroblock.kind = Kind::Skip;
         self.coder.macroblock.cbp = 0;
         Made::inter(luma, chroma, [skip; 4])
@@ -253,7 +248,7 @@ impl SliceJob<'_> {
         &mut self,
         simd: S,
         here: &Here,
-        reference: &Picture,
+        base: Base<'_>,
         window: &Window,
         motion: &Motion,
         skip: Mv,
@@ -276,7 +271,7 @@ impl SliceJob<'_> {
             }
         }
         let mut chroma_prediction = [[0; 16]; 8];
-        partition::chroma(simd, reference, window, motion, &mut chroma_prediction);
+        partition::chroma(simd, base, window, motion, &mut chroma_prediction);
         let quantiser = &self.plan.quantisers.inter(chroma_qp(here.qp, self.plan.chroma_qp_offset)).four;
         let cbp = chroma(simd, &here.chroma, &chroma_prediction, quantiser, &mut macroblock.levels, &mut made.chroma);
         macroblock.cbp = luma_cbp(made.mask) | cbp << 4;

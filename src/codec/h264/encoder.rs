@@ -8,6 +8,7 @@ use rayon::ThreadPool;
 use super::bits::BitWriter;
 use super::config::{FrameOrder, H264Config, H264Stats, MAX_QP, MAX_SLICES, check_size};
 use super::displacement::{DISPLACEMENTS, displacements};
+use super::fade::Light;
 use super::header::{Deblocking, Marking, Reference, SliceHeader};
 use super::mv::Mv;
 use super::nal::{Framing, append, append_unit, avcc, header};
@@ -69,6 +70,7 @@ pub struct H264Encoder {
     /// Where parts of the screen that is being coded came from, and the macroblocks that are looked up for it.
     displacements: [Mv; DISPLACEMENTS],
     changed: Vec<(u16, u16)>,
+    light: Light,
 }
 
 /// What a decoder was told, and where in its numbering the stream is.
@@ -106,6 +108,7 @@ impl H264Encoder {
             frames: 0,
             displacements: Default::default(),
             changed: Vec::new(),
+            light: Light::default(),
         })
     }
 
@@ -146,6 +149,9 @@ impl H264Encoder {
         let choice = if order.keyframe { None } else { self.references.choose() };
         let slices = self.past.slices(self.coders.len());
         self.coders.iter_mut().zip(slices).for_each(|(coder, rows)| coder.rows = rows);
+        if let Some(choice) = choice.as_ref().filter(|_| self.config.profile.has_weights()) {
+            self.light.settle(self.level, frame, &choice.picture, self.source.size);
+        }
         let mut picture = self.references.spare();
         let coded = self.code_within(frame, order, choice, &mut picture, pool);
         let (stats, choice) = match coded {
@@ -229,7 +235,7 @@ impl H264Encoder {
     /// are length-prefixed; none before the first frame.
     pub fn decoder_configuration(&self) -> Option<Vec<u8>> {
         let sequence = &self.stream.as_ref()?.sequence;
-        Some(avcc(&sequence.sps().ok()?, &sequence.pps()))
+        Some(avcc(&sequence.sps().ok()?, &sequence.picture_sets().collect::<Vec<_>>()))
     }
 
     /// What a decoder shows for the last frame, as luma and interleaved chroma.
@@ -257,7 +263,7 @@ impl H264Encoder {
             chroma_qp_offset: CHROMA_QP_OFFSET,
         };
         self.parameter_sets.clear();
-        for unit in [sequence.sps()?, sequence.pps()] {
+        for unit in std::iter::once(sequence.sps()?).chain(sequence.picture_sets()) {
             append_unit(&unit, self.config.framing, &mut self.parameter_sets);
         }
         self.parameter_sets_len = self.parameter_sets.len();
@@ -292,7 +298,7 @@ impl H264Encoder {
         pool: &ThreadPool,
     ) -> Result<H264Stats> {
         let is_keyframe = choice.is_none();
-        let follows = choice.is_some_and(|choice| Some(choice.id) == self.before);
+        let follows = choice.is_some_and(|choice| Some(choice.id) == self.before) && !self.light.changes();
         if frame.is_some() {
             self.displacements = Default::default();
         }
@@ -303,6 +309,7 @@ impl H264Encoder {
             self.load_screen(screen, pool);
         }
         let Some(stream) = &self.stream else { return Err(internal("no stream")) };
+        let base = choice.map(|choice| self.light.base(&choice.picture));
         let plan = FramePlan {
             follows,
             vertical_reach: stream.sequence.level()?.vertical_reach,
@@ -312,7 +319,7 @@ impl H264Encoder {
             frame,
             displacements: self.displacements,
             past: &self.past,
-            reference: choice.map(|choice| &*choice.picture),
+            base,
             sequence: &stream.sequence,
             header: SliceHeader {
                 first_macroblock: 0,
@@ -320,6 +327,7 @@ impl H264Encoder {
                 idr: is_keyframe.then_some(stream.idr_pic_id),
                 frame_num: if is_keyframe { 0 } else { stream.frame_num },
                 reference: choice.map_or(Reference::Newest, |choice| choice.reference),
+                weights: base.and_then(|base| base.weights),
                 marking: self.marking(is_keyframe),
                 qp: if is_keyframe { qp.saturating_sub(KEYFRAME_QP_OFFSET) } else { qp },
                 deblocking: Deblocking {

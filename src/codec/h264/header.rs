@@ -1,7 +1,10 @@
 //! The slice header (ITU-T H.264 7.3.3).
 
+use crate::kernel::h264::weigh::Weight;
+
 use super::bits::BitWriter;
-use super::params::{LOG2_MAX_FRAME_NUM, Sequence};
+use super::fade::Weights;
+use super::params::{LOG2_MAX_FRAME_NUM, Sequence, WEIGHTED};
 
 /// The one picture that a P slice predicts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub(super) struct SliceHeader {
     /// frame_num, of which the low [`LOG2_MAX_FRAME_NUM`] bits are written.
     pub(super) frame_num: u32,
     pub(super) reference: Reference,
+    /// What becomes of the samples that a P slice predicts.
+    pub(super) weights: Option<Weights>,
     pub(super) marking: Marking,
     /// SliceQPY, 0..=51.
     pub(super) qp: u8,
@@ -65,7 +70,7 @@ impl SliceHeader {
         debug_assert!(self.idr.is_none() || self.intra, "an IDR picture has I slices only");
         bits.ue(self.first_macroblock);
         bits.ue(if self.intra { 2 } else { 0 });
-        bits.ue(0); // pic_parameter_set_id
+        bits.ue(if self.weights.is_some() { WEIGHTED } else { 0 }); // pic_parameter_set_id
         bits.put(self.frame_num & ((1 << LOG2_MAX_FRAME_NUM) - 1), LOG2_MAX_FRAME_NUM);
         if let Some(id) = self.idr {
             bits.ue(id.into());
@@ -73,6 +78,7 @@ impl SliceHeader {
         if !self.intra {
             bits.flag(false); // num_ref_idx_active_override_flag
             self.write_reference(bits);
+            self.write_weights(bits);
         }
         self.write_marking(bits);
         if !self.intra && sequence.profile.has_cabac() {
@@ -97,6 +103,23 @@ impl SliceHeader {
                 bits.ue(index.into());
                 bits.ue(3);
             }
+        }
+    }
+
+    /// pred_weight_table().
+    fn write_weights(&self, bits: &mut BitWriter) {
+        let Some(Weights { luma, chroma }) = self.weights else { return };
+        let write = |bits: &mut BitWriter, weight: Weight| {
+            bits.se(weight.factor.into());
+            bits.se(weight.offset.into());
+        };
+        bits.ue(luma.shift.into());
+        bits.ue(chroma.map_or(0, |chroma| chroma.shift.into()));
+        bits.flag(true); // luma_weight_l0_flag
+        write(bits, luma);
+        bits.flag(chroma.is_some());
+        if let Some(chroma) = chroma {
+            (0..2).for_each(|_| write(bits, chroma));
         }
     }
 

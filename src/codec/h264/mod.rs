@@ -31,6 +31,7 @@
 //! | macroblocks in order, their surroundings | `slice`, `block` | 7.3.4 |
 //! | choice of kind: skip, inter, intra | `decide`, `tools` (presets), `adapt` (quantiser by content) | |
 //! | motion: vectors and their prediction, search, partitions, what moved on a screen | `mv`, `motion`, `partition`, `displacement` | 8.4 |
+//! | fades and changes of exposure: weighted prediction | `fade` | 8.4.2.3 |
 //! | intra prediction | `intra` | 8.3 |
 //! | transform, quantisation, reconstruction | `residual` | 8.5 |
 //! | deblocking: which edges, how strongly | `deblock` | 8.7 |
@@ -58,6 +59,7 @@ mod deblock;
 mod decide;
 mod displacement;
 mod encoder;
+mod fade;
 mod header;
 mod intra;
 mod level;

@@ -4,13 +4,15 @@ use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 
 use super::block::Here;
+use super::fade::Weights;
 use super::mv::Mv;
-use super::picture::{BORDER, Picture};
+use super::picture::{BORDER, Picture, Plane};
 use super::source::Size;
 use crate::kernel::h264::interpolate::{HALF_STRIDE, HalfSamples, chroma_block, luma_block};
 use crate::kernel::h264::rows::rows;
 use crate::kernel::h264::sad::sad_quadrants;
 use crate::kernel::h264::satd::{satd_8x8, satd_16x16};
+use crate::kernel::h264::weigh::weigh;
 use crate::kernel::h264::{Chroma, Luma};
 
 /// How far a vector may point beyond the picture's edge, in samples: a search around it and the interpolation's taps still lie
@@ -61,6 +63,31 @@ impl Window {
     }
 }
 
+/// What is predicted from: a picture, and what becomes of its samples.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Base<'a> {
+    pub(super) picture: &'a Picture,
+    pub(super) weights: Option<Weights>,
+    /// Luma to look for motion in: whole samples are as they will be predicted, fractions nearly so.
+    pub(super) searched: &'a Plane,
+}
+
+impl Base<'_> {
+    #[inline(always)]
+    pub(super) fn weigh_luma<S: Simd>(self, simd: S, luma: &mut Luma) {
+        if let Some(weights) = self.weights {
+            weigh(simd, luma.as_flattened_mut(), weights.luma);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn weigh_chroma<S: Simd>(self, simd: S, chroma: &mut Chroma) {
+        if let Some(weight) = self.weights.and_then(|weights| weights.chroma) {
+            weigh(simd, chroma.as_flattened_mut(), weight);
+        }
+    }
+}
+
 /// Bits of a vector's difference to its prediction.
 #[inline(always)]
 pub(super) fn mv_bits(mv: Mv, prediction: Mv) -> u32 {
@@ -70,32 +97,46 @@ pub(super) fn mv_bits(mv: Mv, prediction: Mv) -> u32 {
 
 /// Luma of a macroblock moved by `mv`.
 #[simd]
-pub(super) fn predict_luma<S: Simd>(simd: S, reference: &Picture, window: &Window, mv: Mv, out: &mut Luma) {
-    let plane = &reference.luma;
-    let at = plane.at(window.x, window.y);
-    luma_block::<S, 16, 16>(
-        simd,
-        &plane.samples,
-        plane.stride,
-        at,
-        i32::from(mv.x),
-        i32::from(mv.y),
-        out.as_flattened_mut(),
-        16,
-    );
+pub(super) fn predict_luma<S: Simd>(simd: S, base: Base<'_>, window: &Window, mv: Mv, out: &mut Luma) {
+    part_luma::<S, 16, 16>(simd, base.picture, window, [0, 0], mv, out);
+    base.weigh_luma(simd, out);
 }
 
-/// Chroma of a part of a macroblock moved by `mv`: `W`x`H` chroma samples from `(left, top)` on.
+/// Luma of a part of a macroblock moved by `mv`, not weighted: `W`x`H` samples from `(left, top)` on.
 #[inline(always)]
-pub(super) fn predict_chroma<S: Simd, const W: usize, const H: usize>(
+pub(super) fn part_luma<S: Simd, const W: usize, const H: usize>(
     simd: S,
-    reference: &Picture,
+    picture: &Picture,
+    window: &Window,
+    [left, top]: [usize; 2],
+    mv: Mv,
+    out: &mut Luma,
+) {
+    let plane = &picture.luma;
+    let at = plane.at(window.x + left as isize, window.y + top as isize);
+    let (x, y) = (i32::from(mv.x), i32::from(mv.y));
+    let out = &mut out.as_flattened_mut()[16 * top + left..];
+    luma_block::<S, W, H>(simd, &plane.samples, plane.stride, at, x, y, out, 16);
+}
+
+/// Chroma of a macroblock moved by `mv`.
+#[inline(always)]
+pub(super) fn predict_chroma<S: Simd>(simd: S, base: Base<'_>, window: &Window, mv: Mv, out: &mut Chroma) {
+    part_chroma::<S, 8, 8>(simd, base.picture, window, [0, 0], mv, out);
+    base.weigh_chroma(simd, out);
+}
+
+/// Chroma of a part of a macroblock moved by `mv`, not weighted: `W`x`H` chroma samples from `(left, top)` on.
+#[inline(always)]
+pub(super) fn part_chroma<S: Simd, const W: usize, const H: usize>(
+    simd: S,
+    picture: &Picture,
     window: &Window,
     [left, top]: [usize; 2],
     mv: Mv,
     out: &mut Chroma,
 ) {
-    let plane = &reference.chroma;
+    let plane = &picture.chroma;
     let at = plane.at(window.x + 2 * left as isize, window.y / 2 + top as isize);
     let (x, y) = (i32::from(mv.x), i32::from(mv.y));
     let out = &mut out.as_flattened_mut()[16 * top + 2 * left..];
@@ -124,7 +165,7 @@ const NEAREST: [[i32; 2]; 8] = [[0, -1], [-1, 0], [1, 0], [0, 1], [-1, -1], [1, 
 
 /// What a search needs to know.
 pub(super) struct Search<'a> {
-    pub(super) reference: &'a Picture,
+    pub(super) plane: &'a Plane,
     pub(super) window: Window,
     pub(super) prediction: Mv,
     pub(super) lambda: u32,
@@ -142,7 +183,7 @@ impl Search<'_> {
     /// Tries a vector for all parts. Returns whether it is the best yet for the whole.
     #[inline(always)]
     fn attempt<S: Simd>(&self, simd: S, source: &Luma, [x, y]: [i32; 2], parts: &mut Parts) -> bool {
-        let plane = &self.reference.luma;
+        let plane = self.plane;
         let at = plane.at(self.window.x + x as isize, self.window.y + y as isize);
         let bits = self.lambda * mv_bits(Mv::new(4 * x, 4 * y), self.prediction);
         let q = sad_quadrants(simd, source, &plane.samples[at..], plane.stride);
@@ -212,7 +253,7 @@ impl Search<'_> {
         half: &mut HalfSamples,
         out: &mut Luma,
     ) -> Match {
-        let plane = &self.reference.luma;
+        let plane = self.plane;
         let at = plane.at(self.window.x + x as isize, self.window.y + y as isize);
         let center = Mv::new(4 * x, 4 * y);
         let mut best = Match {
@@ -273,7 +314,7 @@ impl Search<'_> {
         [x, y]: [i32; 2],
         out: &mut Luma,
     ) -> Match {
-        let plane = &self.reference.luma;
+        let plane = self.plane;
         let origin = plane.at(self.window.x + left as isize, self.window.y + top as isize);
         let corner = 16 * top + left;
         let mut trial = [[0; 16]; 16];

@@ -55,14 +55,16 @@ pub(super) fn unit(header: u8, payload: &[u8]) -> Vec<u8> {
 
 /// AVCDecoderConfigurationRecord of parameter sets as [`unit`] makes them: what MP4's `avcC` box and
 /// WebCodecs' `description` hold (ISO/IEC 14496-15 5.3.3.1). Chroma is 4:2:0 of 8 bits.
-pub(super) fn avcc(sps: &[u8], pps: &[u8]) -> Vec<u8> {
+pub(super) fn avcc(sps: &[u8], picture_sets: &[Vec<u8>]) -> Vec<u8> {
     let [profile, constraints, level] = [1, 2, 3].map(|at| sps.get(at).copied().unwrap_or_default());
     let mut record = vec![1, profile, constraints, level, 0xFF, 0xE1];
     record.extend_from_slice(&(sps.len() as u16).to_be_bytes());
     record.extend_from_slice(sps);
-    record.push(1);
-    record.extend_from_slice(&(pps.len() as u16).to_be_bytes());
-    record.extend_from_slice(pps);
+    record.push(picture_sets.len() as u8);
+    for pps in picture_sets {
+        record.extend_from_slice(&(pps.len() as u16).to_be_bytes());
+        record.extend_from_slice(pps);
+    }
     if profile == 100 {
         // chroma_format 1, both bit depths 8, no extension of the sequence parameters.
         record.extend_from_slice(&[0xFD, 0xF8, 0xF8, 0]);

@@ -5,9 +5,8 @@ use fearless_simd_macros::simd;
 
 use super::block::Here;
 use super::macroblock::Partition;
-use super::motion::{Parts, Search, Window, predict_chroma};
+use super::motion::{Base, Parts, Search, Window, part_chroma, part_luma};
 use super::mv::{Cell, Field, Mv};
-use super::picture::Picture;
 use crate::kernel::h264::{Chroma, Luma};
 
 /// Bits of the types of macroblocks and, for quarters, of their sub-macroblocks.
@@ -88,24 +87,35 @@ pub(super) fn refine<S: Simd>(
     motion
 }
 
+/// Luma as the motion predicts it from samples that are weighted after interpolation, as decoders do; it was searched for in
+/// samples weighted before.
+#[simd]
+pub(super) fn weighted_luma<S: Simd>(simd: S, base: Base<'_>, window: &Window, motion: &mut Motion) {
+    for (k, &mv) in motion.mvs.iter().enumerate() {
+        part_luma::<S, 8, 8>(simd, base.picture, window, [8 * (k % 2), 8 * (k / 2)], mv, &mut motion.luma);
+    }
+    base.weigh_luma(simd, &mut motion.luma);
+}
+
 /// Chroma as the motion predicts it.
 #[simd]
-pub(super) fn chroma<S: Simd>(simd: S, reference: &Picture, window: &Window, motion: &Motion, out: &mut Chroma) {
-    let mvs = &motion.mvs;
+pub(super) fn chroma<S: Simd>(simd: S, base: Base<'_>, window: &Window, motion: &Motion, out: &mut Chroma) {
+    let (picture, mvs) = (base.picture, &motion.mvs);
     match motion.partition {
-        Partition::Whole => predict_chroma::<S, 8, 8>(simd, reference, window, [0, 0], mvs[0], out),
+        Partition::Whole => part_chroma::<S, 8, 8>(simd, picture, window, [0, 0], mvs[0], out),
         Partition::Rows => {
-            predict_chroma::<S, 8, 4>(simd, reference, window, [0, 0], mvs[0], out);
-            predict_chroma::<S, 8, 4>(simd, reference, window, [0, 4], mvs[2], out);
+            part_chroma::<S, 8, 4>(simd, picture, window, [0, 0], mvs[0], out);
+            part_chroma::<S, 8, 4>(simd, picture, window, [0, 4], mvs[2], out);
         }
         Partition::Columns => {
-            predict_chroma::<S, 4, 8>(simd, reference, window, [0, 0], mvs[0], out);
-            predict_chroma::<S, 4, 8>(simd, reference, window, [4, 0], mvs[1], out);
+            part_chroma::<S, 4, 8>(simd, picture, window, [0, 0], mvs[0], out);
+            part_chroma::<S, 4, 8>(simd, picture, window, [4, 0], mvs[1], out);
         }
         Partition::Quarters => {
             for (k, &mv) in mvs.iter().enumerate() {
-                predict_chroma::<S, 4, 4>(simd, reference, window, [4 * (k % 2), 4 * (k / 2)], mv, out);
+                part_chroma::<S, 4, 4>(simd, picture, window, [4 * (k % 2), 4 * (k / 2)], mv, out);
             }
         }
     }
+    base.weigh_chroma(simd, out);
 }

@@ -25,6 +25,13 @@ impl Plane {
         Self { samples: vec![128; stride * (rows + 2 * border_rows) + SLACK], stride, rows, border_rows }
     }
 
+    /// Becomes a copy of another, in the memory it has.
+    pub(super) fn copy(&mut self, other: &Self) {
+        let samples = std::mem::take(&mut self.samples);
+        *self = Self { samples, ..*other };
+        self.samples.clone_from(&other.samples);
+    }
+
     /// Index of a row's first sample.
     pub(super) fn row_start(&self, y: usize) -> usize {
         (y + self.border_rows) * self.stride + BORDER
@@ -34,6 +41,14 @@ impl Plane {
     #[inline(always)]
     pub(super) fn at(&self, x: isize, y: isize) -> usize {
         (y + self.border_rows as isize) as usize * self.stride + (x + BORDER as isize) as usize
+    }
+
+    /// Copies rows from `y` on, without borders, into `out`, whose rows are `row_bytes`.
+    pub(super) fn copy_rows(&self, y: usize, out: &mut [u8], row_bytes: usize) {
+        for (y, row) in (y..).zip(out.chunks_exact_mut(row_bytes)) {
+            let at = self.row_start(y);
+            row.copy_from_slice(&self.samples[at..at + row_bytes]);
+        }
     }
 
     /// The samples from the first on, borders between rows included.

@@ -13,12 +13,12 @@ use super::deblock::filter_row;
 use super::displacement::DISPLACEMENTS;
 use super::header::SliceHeader;
 use super::macroblock::{Kind, Macroblock};
-use super::motion::Window;
+use super::motion::{Base, Window};
 use super::mv::{Field, Mv};
 use super::nal::Framing;
 use super::params::Sequence;
 use super::past::{Past, row_work};
-use super::picture::{Band, Picture};
+use super::picture::Band;
 use super::slice_writer::SliceWriter;
 use super::source::{Size, SourceBand};
 use super::tables::LAMBDA;
@@ -39,7 +39,7 @@ pub(super) struct FramePlan<'a> {
     pub(super) frame: Option<&'a Frame<'a>>,
     pub(super) past: &'a Past,
     /// What P slices predict from.
-    pub(super) reference: Option<&'a Picture>,
+    pub(super) base: Option<Base<'a>>,
     pub(super) sequence: &'a Sequence,
     pub(super) header: SliceHeader,
     pub(super) tools: Tools,
@@ -54,7 +54,7 @@ pub(super) struct FramePlan<'a> {
     pub(super) adapts_qp: bool,
     /// How far up and down vectors may point at the stream's level, in samples.
     pub(super) vertical_reach: u16,
-    /// Whether what is predicted from is the frame before, so that what hasn't changed since needs no second look.
+    /// Whether what is predicted from is the frame before, as it is, so that what hasn't changed since needs no second look.
     pub(super) follows: bool,
     /// Where parts of a screen came from.
     pub(super) displacements: [Mv; DISPLACEMENTS],
@@ -67,7 +67,7 @@ impl FramePlan<'_> {
     /// anew, as the frames after predict from them no more than from those.
     #[inline(always)]
     pub(super) fn intra_quantisers(&self, qp: u8) -> &QuantiserPair {
-        let is_alone = self.reference.is_some() && self.refresh.is_none();
+        let is_alone = self.base.is_some() && self.refresh.is_none();
         if is_alone { self.quantisers.inter(qp) } else { self.quantisers.intra(qp) }
     }
 }
@@ -244,8 +244,8 @@ impl SliceJob<'_> {
         let Size { columns, .. } = self.plan.size;
         let source_row = self.coder.rows.start + y;
         self.source.touch(y);
-        if let Some(reference) = self.plan.reference {
-            reference.touch(source_row + 1);
+        if let Some(base) = self.plan.base {
+            base.picture.touch(source_row + 1);
         }
         let mut left = Left::default();
         let mut here = Here::row(y, columns);
@@ -291,12 +291,12 @@ impl SliceJob<'_> {
     /// Skips a macroblock that hasn't changed, if skipping means not to move. Returns whether it does.
     #[inline(always)]
     fn skip_settled<S: Simd>(&mut self, simd: S, x: usize, y: usize, left: &mut Left) -> bool {
-        let Some(reference) = self.plan.reference else { return false };
+        let Some(Base { picture, .. }) = self.plan.base else { return false };
         if self.plan.refresh.is_some() || self.coder.field.neighbours(2 * x, 2 * y, 2, true).skip() != Mv::ZERO {
             return false;
         }
         let row = self.coder.rows.start + y;
-        let (luma, chroma) = (&reference.luma, &reference.chroma);
+        let (luma, chroma) = (&picture.luma, &picture.chroma);
         let at = [luma.at(16 * x as isize, 16 * row as isize), chroma.at(16 * x as isize, 8 * row as isize)];
         let made = Made::inter(
             load_luma(simd, &luma.samples, at[0], luma.stride),
@@ -320,8 +320,8 @@ impl SliceJob<'_> {
         if let Some(refresh) = self.plan.refresh.filter(|refresh| here.x < refresh.columns[0]) {
             window.end_at(16 * refresh.clean as i32 - Refresh::MARGIN);
         }
-        let made = match self.plan.reference {
-            Some(reference) => self.code_p(simd, here, reference, &window),
+        let made = match self.plan.base {
+            Some(base) => self.code_p(simd, here, base, &window),
             None => self.code_i(simd, here),
         };
         if self.coder.macroblock.kind == Kind::Skip {

@@ -8,6 +8,9 @@ use super::macroblock::Macroblock;
 use super::nal::{self, Framing};
 use super::params::Sequence;
 
+/// More than any slice header has.
+const HEADER_BYTES: usize = 64;
+
 /// Writes slices, one after the other, and keeps its buffers.
 #[derive(Debug)]
 pub(super) struct SliceWriter {
@@ -23,7 +26,7 @@ impl SliceWriter {
         Self {
             has_cabac: false,
             nal_header: 0,
-            header: BitWriter::default(),
+            header: BitWriter::with_capacity(HEADER_BYTES),
             cabac: CabacWriter::default(),
             cavlc: CavlcWriter::default(),
         }
@@ -103,6 +106,7 @@ mod tests {
         idr: None,
         frame_num: 1,
         reference: Reference::Newest,
+        weights: None,
         marking: Marking::Sliding,
         qp: 26,
         deblocking: Deblocking { idc: 0, alpha_offset_div2: 0, beta_offset_div2: 0 },

@@ -89,6 +89,7 @@ impl Recipe {
                     } else {
                         Reference::Newest
                     },
+                    weights: None,
                     marking: self.marking(picture),
                     qp: 10 + random.below(32) as u8,
                     deblocking: Deblocking { idc: (picture % 3) as u8, alpha_offset_div2: -1, beta_offset_div2: 2 },
@@ -234,7 +235,7 @@ impl Recipe {
         let columns = sequence.size_macroblocks().0;
         let mut out = Vec::new();
         nal::append_unit(&sequence.sps().unwrap(), Framing::AnnexB, &mut out);
-        nal::append_unit(&sequence.pps(), Framing::AnnexB, &mut out);
+        sequence.picture_sets().for_each(|pps| nal::append_unit(&pps, Framing::AnnexB, &mut out));
         let mut writer = SliceWriter::new();
         for slice in slices {
             writer.start(&sequence, &slice.header);

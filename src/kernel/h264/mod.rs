@@ -40,6 +40,7 @@ pub(crate) mod transform4;
 pub(crate) mod transform8;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod transform_avx2;
+pub(crate) mod weigh;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod zigzag_avx512;
 
