@@ -23,6 +23,7 @@ pub mod join;
 mod join_avx512;
 pub mod metric;
 pub(crate) mod predict;
+pub(crate) mod prefetch;
 pub mod quantise;
 pub(crate) mod rct;
 pub mod rows;
@@ -43,15 +44,10 @@ pub trait Vectorise {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Does `work` at a SIMD level.
-pub fn vectorise<V: Vectorise>(level: Level, work: V) -> V::Output {
-    fearless_simd::dispatch!(level, simd => work.run(simd))
-}
-
-/// As [`vectorise`], for work whose code is so large that fewer copies of it are worth more than speed on old machines: what
-/// is below AVX2 on x86-64 takes the baseline's.
+/// Does `work` at a SIMD level; of those below AVX2 on x86-64, which no machine of the last ten years is limited to, at the
+/// baseline: each level is another copy of all that `work` calls.
 #[cfg(target_arch = "x86_64")]
-pub fn vectorise_large<V: Vectorise>(level: Level, work: V) -> V::Output {
+pub fn vectorise<V: Vectorise>(level: Level, work: V) -> V::Output {
     if let Some(simd) = level.as_avx512() {
         return simd.vectorize(|| work.run(simd));
     }
@@ -62,10 +58,10 @@ pub fn vectorise_large<V: Vectorise>(level: Level, work: V) -> V::Output {
     simd.vectorize(|| work.run(simd))
 }
 
-/// As [`vectorise`].
+/// Does `work` at a SIMD level.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn vectorise_large<V: Vectorise>(level: Level, work: V) -> V::Output {
-    vectorise(level, work)
+pub fn vectorise<V: Vectorise>(level: Level, work: V) -> V::Output {
+    fearless_simd::dispatch!(level, simd => work.run(simd))
 }
 
 /// The best level of this CPU, or the lower one that `AURALINK_SIMD` (`baseline`, `sse4.2`, `avx2`, `avx512`) asks for. The

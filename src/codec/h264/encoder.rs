@@ -23,7 +23,7 @@ use super::tools::{Preset, Tools};
 use crate::error::{Error, Result};
 use crate::frame::{ColorSpace, Frame, PixelFormat};
 use crate::kernel::h264::quantiser::Quantisers;
-use crate::kernel::{Level, vectorise_large};
+use crate::kernel::{Level, vectorise};
 
 /// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
 const INTRA_ROUNDING_64THS: u32 = 23;
@@ -354,7 +354,7 @@ impl H264Encoder {
             *job = Some(SliceJob { coder, plan: &plan, source, band });
         }
         let level = self.level;
-        each_on(pool, &mut jobs[..count], |job| vectorise_large(level, job));
+        each_on(pool, &mut jobs[..count], |job| vectorise(level, job));
         Ok(self.total(is_keyframe))
     }
 

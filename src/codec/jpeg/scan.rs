@@ -142,12 +142,15 @@ impl Source for Stripe {
         mcu_row: usize,
         index: usize,
     ) {
+        let luma = picture.layout.components()[0];
+        self.prefetch(picture.frame, luma, mcu_row + 1, index, false);
         if picture.measure {
             group.forward(simd, picture, self, mcu_row, index);
             group.quantise(simd, picture);
         } else {
             group.transform(simd, picture, self, mcu_row, index);
         }
+        self.prefetch(picture.frame, luma, mcu_row + 1, index, true);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::frame::{Frame, PixelFormat, Plane};
 use crate::kernel::Simd;
 use crate::kernel::block::ROW_SAMPLES;
 use crate::kernel::color::{CHUNK, Packing, convert_row, halve_both, halve_row};
+use crate::kernel::prefetch::prefetch;
 use crate::kernel::rows::{RowReader, chroma_factors, is_jfif, packing};
 use crate::kernel::yuv::{double_row, mean_rows, pad};
 
@@ -86,6 +87,19 @@ impl Stripe {
             } else if index == 1 {
                 self.load_chroma(simd, frame, layout.components()[0], mcu_row);
             }
+        }
+    }
+
+    /// Asks for what group `group` of MCU row `mcu_row` will be converted from, its upper or its lower half: while another group is
+    /// coded there is time for that. Planes that are read in place are as fast row by row.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, frame: &Frame<'_>, luma: Component, mcu_row: usize, group: usize, is_lower: bool) {
+        let Some(packing) = packing(frame.format()) else { return };
+        let (plane, bytes, rows) = (frame.plane(0), packing.bytes * ROW_SAMPLES * luma.horizontal, 4 * luma.vertical);
+        let first = (2 * mcu_row + usize::from(is_lower)) * rows;
+        for y in first..first + rows {
+            let start = y * plane.stride() + group * bytes;
+            prefetch(plane.data(), start..start + bytes);
         }
     }
 
