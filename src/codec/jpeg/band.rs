@@ -9,8 +9,10 @@ use super::bits::BitWriter;
 use super::coder::{Coder, Counter};
 use super::huffman::{Codes, Histogram};
 use super::layout::Layout;
+use super::luma_error::LumaError;
+use super::picture::Picture;
 use super::reconstruct::BandPicture;
-use super::scan::{Kept, LumaError, Picture, Scanner};
+use super::scan::{Kept, Scanner};
 use crate::kernel::join::Pieces;
 use crate::kernel::{Level, Simd, Vectorise, vectorise};
 

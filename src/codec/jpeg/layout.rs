@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::scan::GROUP_MCUS;
+use super::group::GROUP_MCUS;
 use super::{JpegConfig, Subsampling};
 use crate::frame::{Frame, PixelFormat};
 

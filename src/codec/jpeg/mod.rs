@@ -12,9 +12,12 @@ mod bits;
 mod budget;
 mod coder;
 mod completer;
+mod group;
 mod huffman;
 mod layout;
+mod luma_error;
 mod marker;
+mod picture;
 mod reconstruct;
 mod scan;
 mod stripe;
@@ -33,9 +36,10 @@ use band::{Band, From, Pass};
 use budget::Budget;
 use huffman::{Codes, Histogram};
 use layout::Layout;
+use luma_error::LumaError;
 use marker::FileTables;
+use picture::Picture;
 use reconstruct::Reconstruction;
-use scan::{LumaError, Picture};
 use tables::{Coarseness, SpecPair};
 
 /// How chroma is sampled in the file.

@@ -1,7 +1,7 @@
 //! What a decoder will see: dequantised and transformed back as the "islow" decoder does.
 
+use super::group::Placed;
 use super::layout::Layout;
-use super::scan::Placed;
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Simd;
 use crate::kernel::dct::inverse;

@@ -12,6 +12,7 @@ use crate::kernel::rows::{RowReader, chroma_factors, is_jfif, packing};
 use crate::kernel::yuv::{double_row, mean_rows, pad};
 
 use super::layout::{Component, Layout};
+use super::picture::Picture;
 
 /// The samples of an MCU row, by component.
 #[derive(Debug, Default)]
@@ -93,8 +94,9 @@ impl Stripe {
     /// Asks for what group `group` of MCU row `mcu_row` will be converted from, its upper or its lower half: while another group is
     /// coded there is time for that. Planes that are read in place are as fast row by row.
     #[inline(always)]
-    pub(super) fn prefetch(&self, frame: &Frame<'_>, luma: Component, mcu_row: usize, group: usize, is_lower: bool) {
-        let Some(packing) = packing(frame.format()) else { return };
+    pub(super) fn prefetch(&self, picture: &Picture<'_>, mcu_row: usize, group: usize, is_lower: bool) {
+        let Some(packing) = packing(picture.frame.format()) else { return };
+        let (frame, luma) = (picture.frame, picture.layout.components()[0]);
         let (plane, bytes, rows) = (frame.plane(0), packing.bytes * ROW_SAMPLES * luma.horizontal, 4 * luma.vertical);
         let first = (2 * mcu_row + usize::from(is_lower)) * rows;
         for y in first..first + rows {
