@@ -45,17 +45,26 @@ pub trait Vectorise {
 }
 
 /// Does `work` at a SIMD level; of those below AVX2 on x86-64, which no machine of the last ten years is limited to, at the
-/// baseline: each level is another copy of all that `work` calls.
+/// baseline: each level is another copy of all that `work` calls. A closure that weren't inlined would be compiled for no level.
 #[cfg(target_arch = "x86_64")]
 pub fn vectorise<V: Vectorise>(level: Level, work: V) -> V::Output {
     if let Some(simd) = level.as_avx512() {
-        return simd.vectorize(|| work.run(simd));
+        return simd.vectorize(
+            #[inline(always)]
+            || work.run(simd),
+        );
     }
     if let Some(simd) = level.as_avx2() {
-        return simd.vectorize(|| work.run(simd));
+        return simd.vectorize(
+            #[inline(always)]
+            || work.run(simd),
+        );
     }
     let Level::Sse2(simd) = Level::baseline() else { unreachable!("every x86-64 has SSE2") };
-    simd.vectorize(|| work.run(simd))
+    simd.vectorize(
+        #[inline(always)]
+        || work.run(simd),
+    )
 }
 
 /// Does `work` at a SIMD level.
