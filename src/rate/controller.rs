@@ -29,7 +29,7 @@ const LEAST_RATE: f64 = 0.2;
 const UNKNOWN_ROUND_TRIP_MS: f64 = 40.0;
 /// Bytes that may be in flight at first, and as many more as were received since: nobody's link is worse for them, and a
 /// declaration may be wrong.
-const FIRST_BYTES: f64 = 1_200.0;
+const FIRST_BYTES: f64 = 2_400.0;
 const FIRST_BYTES_DECLARED: f64 = 24_000.0;
 /// Time that each of the first receipts has before another frame asks for it, ms.
 const FIRST_RECEIPT_MS: f64 = 300.0;
@@ -349,6 +349,14 @@ impl Controller {
 
     fn round_trip_ms(&self) -> f64 {
         self.base.times().map_or(UNKNOWN_ROUND_TRIP_MS, |times| times.round_trip_ms)
+    }
+
+    /// For how long a link has been silent that a small frame at `now` would ask; `None` where there is room for others.
+    pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
+        let now_ms = ms(now);
+        let oldest_ms = self.flight.oldest_ms().filter(|_| self.is_measured() && self.room(now_ms) < LEAST_BYTES)?;
+        let silence_ms = now_ms - self.receipt_ms.max(oldest_ms + self.round_trip_ms());
+        (silence_ms > 0.0).then(|| Duration::from_secs_f64(silence_ms / 1_000.0))
     }
 
     /// Whether a small frame may be sent to hear of a link that is silent.

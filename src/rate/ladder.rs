@@ -1,4 +1,4 @@
-//! Sizes that don't flicker: down soon, up only when it has been wanted for long.
+//! Sizes that don't flicker: down soon, up only when it has been wanted for long, and hardly ever to a size that failed.
 
 use std::time::Duration;
 
@@ -7,14 +7,16 @@ use crate::rate::Scale;
 /// How long a smaller size must have been wanted, and how long after the last change.
 const DOWN_AFTER: Duration = Duration::from_millis(100);
 const DOWN_REST: Duration = Duration::from_secs(1);
-/// The same of a larger one.
-const UP_AFTER: Duration = Duration::from_secs(3);
+/// The same of a larger one: of the first, as a stream begins small, and of those after it.
+const FIRST_UP_AFTER: Duration = Duration::from_secs(1);
+const UP_AFTER: Duration = Duration::from_secs(4);
 const UP_REST: Duration = Duration::from_secs(10);
-/// A larger size that was given up so soon was taken for nothing: the rest before the next one is so many times as long, up to a
-/// bound.
-const FOR_NOTHING: Duration = Duration::from_secs(40);
-const REST_GROWTH: u32 = 3;
-const MAX_UP_REST: Duration = Duration::from_secs(120);
+/// How long a size that was given up isn't taken again: at first, and how many times as long each time it fails again, up to a bound.
+const REFUSAL: Duration = Duration::from_secs(60);
+const REFUSAL_GROWTH: u32 = 3;
+const MAX_REFUSAL: Duration = Duration::from_secs(1_800);
+/// How many times as fast the link must have become to be another one, on which what failed isn't known to fail.
+const ANOTHER_LINK: f64 = 2.5;
 
 /// The size that frames are coded at.
 #[derive(Clone, Copy, Debug)]
@@ -22,16 +24,41 @@ pub(crate) struct Ladder {
     scale: Scale,
     has_begun: bool,
     changed: Option<Duration>,
-    /// How long after the last change a larger size must wait, and when one was last taken.
-    up_rest: Duration,
-    went_up: Option<Duration>,
-    /// Since when every plan has wanted a smaller size, or a larger one, and the nearest of those wanted.
-    wish: Option<(Scale, Duration)>,
+    refused: Option<Refused>,
+    wish: Option<Wish>,
+}
+
+/// Every plan of late has wanted a smaller size, or a larger one.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    since: Duration,
+    /// The nearest of those wanted.
+    nearest: Scale,
+    /// The last one wanted, or the nearest since it was wanted first, and since when.
+    latest: Scale,
+    latest_since: Duration,
+}
+
+/// A size that the link didn't carry.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    scale: Scale,
+    since: Duration,
+    lasts: Duration,
+    /// The least that the link has carried since, kbit/s.
+    kbps: f64,
+}
+
+impl Refused {
+    /// Whether `scale` isn't to be tried yet.
+    fn holds(&self, scale: Scale, kbps: f64, now: Duration) -> bool {
+        scale >= self.scale && now.saturating_sub(self.since) < self.lasts && kbps < ANOTHER_LINK * self.kbps
+    }
 }
 
 impl Ladder {
     pub(crate) const fn new() -> Self {
-        Self { scale: Scale::FULL, has_begun: false, changed: None, up_rest: UP_REST, went_up: None, wish: None }
+        Self { scale: Scale::FULL, has_begun: false, changed: None, refused: None, wish: None }
     }
 
     /// The size of the last frame.
@@ -39,52 +66,83 @@ impl Ladder {
         self.scale
     }
 
-    /// The size of a frame for which a plan wants `wanted`.
-    pub(crate) fn step(&self, wanted: Scale, now: Duration) -> Scale {
+    /// The size of a frame for which a plan wants `wanted`, on a link that carries `kbps`.
+    pub(crate) fn step(&self, wanted: Scale, kbps: f64, now: Duration) -> Scale {
         if !self.has_begun {
             return wanted;
         }
-        let (after, rest) = if wanted < self.scale { (DOWN_AFTER, DOWN_REST) } else { (UP_AFTER, self.up_rest) };
-        let has_rested = self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
-        match self.wish(wanted, now) {
-            Some((wish, since)) if has_rested && now.saturating_sub(since) >= after => wish,
-            _ => self.scale,
+        let wanted = self.allowed(wanted, kbps, now);
+        let Some(wish) = self.wish(wanted, now) else { return self.scale };
+        let has_rested = |rest| self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
+        let lasts = |since| now.saturating_sub(since);
+        if wish.nearest < self.scale {
+            let is_due = has_rested(DOWN_REST) && lasts(wish.since) >= DOWN_AFTER;
+            return if is_due { wish.nearest } else { self.scale };
+        }
+        let after = if self.changed.is_none() { FIRST_UP_AFTER } else { UP_AFTER };
+        if !has_rested(UP_REST) || lasts(wish.since) < after {
+            return self.scale;
+        }
+        // One step all the way is better than several: what is wanted more and more is waited for.
+        if lasts(wish.latest_since) >= after {
+            wish.latest
+        } else if lasts(wish.since) >= 2 * after {
+            wish.nearest
+        } else {
+            self.scale
         }
     }
 
     /// A frame was planned for which `wanted` was wanted, and is coded at `scale`.
-    pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, now: Duration) {
-        self.wish = self.wish(wanted, now);
+    pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, kbps: f64, now: Duration) {
+        self.wish = self.wish(self.allowed(wanted, kbps, now), now);
+        if let Some(refused) = &mut self.refused {
+            refused.kbps = refused.kbps.min(kbps);
+        }
         if !std::mem::replace(&mut self.has_begun, true) {
             self.scale = scale;
         }
         if scale != self.scale {
-            self.note_change(scale > self.scale, now);
+            if scale < self.scale {
+                self.refuse(self.scale, kbps, now);
+            }
             (self.scale, self.changed, self.wish) = (scale, Some(now), None);
         }
     }
 
-    fn note_change(&mut self, is_up: bool, now: Duration) {
-        if is_up {
-            self.went_up = Some(now);
-            return;
-        }
-        let was_for_nothing = self.went_up.take().is_some_and(|went_up| now.saturating_sub(went_up) < FOR_NOTHING);
-        self.up_rest = if was_for_nothing { (REST_GROWTH * self.up_rest).min(MAX_UP_REST) } else { UP_REST };
+    /// The nearest size to `wanted` that isn't refused.
+    fn allowed(&self, wanted: Scale, kbps: f64, now: Duration) -> Scale {
+        let Some(refused) = self.refused.filter(|refused| wanted > self.scale && refused.holds(wanted, kbps, now))
+        else {
+            return wanted;
+        };
+        Scale::LADDER.into_iter().find(|&scale| scale < refused.scale).unwrap_or(self.scale).max(self.scale)
     }
 
-    fn wish(&self, wanted: Scale, now: Duration) -> Option<(Scale, Duration)> {
+    /// The link didn't carry `scale`, or doesn't any more.
+    pub(crate) fn refuse(&mut self, scale: Scale, kbps: f64, now: Duration) {
+        let is_known = |before: &Refused| before.scale <= scale && kbps < ANOTHER_LINK * before.kbps;
+        let lasts = self.refused.filter(is_known).map_or(REFUSAL, |before| {
+            let is_over = now.saturating_sub(before.since) >= before.lasts;
+            if is_over { (REFUSAL_GROWTH * before.lasts).min(MAX_REFUSAL) } else { before.lasts }
+        });
+        self.refused = Some(Refused { scale, since: now, lasts, kbps });
+    }
+
+    fn wish(&self, wanted: Scale, now: Duration) -> Option<Wish> {
         if wanted == self.scale {
             return None;
         }
-        let is_same_way = |wish: Scale| (wish < self.scale) == (wanted < self.scale);
-        match self.wish {
-            Some((wish, since)) if is_same_way(wish) => {
-                let nearest = if wanted < self.scale { wish.max(wanted) } else { wish.min(wanted) };
-                Some((nearest, since))
+        let is_same_way = |wish: &Wish| (wish.nearest < self.scale) == (wanted < self.scale);
+        Some(match self.wish.filter(is_same_way) {
+            Some(wish) => {
+                let nearer = |a: Scale, b: Scale| if wanted < self.scale { a.max(b) } else { a.min(b) };
+                let is_further = nearer(wish.latest, wanted) == wish.latest && wanted != wish.latest;
+                let latest_since = if is_further { now } else { wish.latest_since };
+                Wish { nearest: nearer(wish.nearest, wanted), latest: wanted, latest_since, ..wish }
             }
-            _ => Some((wanted, now)),
-        }
+            None => Wish { since: now, nearest: wanted, latest: wanted, latest_since: now },
+        })
     }
 }
 
@@ -99,8 +157,8 @@ mod tests {
         for &(until, wanted) in script {
             while f64::from(tenth) / 10.0 < until {
                 let now = Duration::from_millis(100) * tenth;
-                let scale = ladder.step(Scale::LADDER[wanted], now);
-                ladder.note(Scale::LADDER[wanted], scale, now);
+                let scale = ladder.step(Scale::LADDER[wanted], 1_000.0, now);
+                ladder.note(Scale::LADDER[wanted], scale, 1_000.0, now);
                 let rung = Scale::LADDER.iter().position(|&s| s == scale).unwrap();
                 if seen.last().unwrap().1 != rung {
                     seen.push((f64::from(tenth) / 10.0, rung));
@@ -136,8 +194,8 @@ mod tests {
         for second in 0..600_u64 {
             let now = Duration::from_secs(second);
             let wanted = if ladder.scale() == Scale::FULL { Scale::LADDER[1] } else { Scale::FULL };
-            let (before, scale) = (ladder.scale(), ladder.step(wanted, now));
-            ladder.note(wanted, scale, now);
+            let (before, scale) = (ladder.scale(), ladder.step(wanted, 1_000.0, now));
+            ladder.note(wanted, scale, 1_000.0, now);
             if second > 0 && scale != before {
                 changes.push(second);
             }
