@@ -10,13 +10,15 @@ const DOWN_REST: Duration = Duration::from_secs(1);
 /// The same of a larger one: of the first, as a stream begins small, and of those after it.
 const FIRST_UP_AFTER: Duration = Duration::from_secs(1);
 const UP_AFTER: Duration = Duration::from_secs(4);
-const UP_REST: Duration = Duration::from_secs(10);
+const UP_REST: Duration = Duration::from_secs(60);
+const UP_REST_ON_ANOTHER_LINK: Duration = Duration::from_secs(5);
 /// How long a size that was given up isn't taken again: at first, and how many times as long each time it fails again, up to a bound.
 const REFUSAL: Duration = Duration::from_secs(60);
 const REFUSAL_GROWTH: u32 = 3;
 const MAX_REFUSAL: Duration = Duration::from_secs(1_800);
-/// How many times as fast the link must have become to be another one, on which what failed isn't known to fail.
-const ANOTHER_LINK: f64 = 2.5;
+/// How many times as fast the link must have become to be another one, on which nothing is known to fail: what small frames tell of a
+/// rate is uncertain by half as much.
+const ANOTHER_LINK: f64 = 6.0;
 
 /// The size that frames are coded at.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Ladder {
     scale: Scale,
     has_begun: bool,
     changed: Option<Duration>,
+    /// The least that the link has carried since, kbit/s.
+    least_kbps: f64,
     refused: Option<Refused>,
     wish: Option<Wish>,
 }
@@ -58,7 +62,7 @@ impl Refused {
 
 impl Ladder {
     pub(crate) const fn new() -> Self {
-        Self { scale: Scale::FULL, has_begun: false, changed: None, refused: None, wish: None }
+        Self { scale: Scale::FULL, has_begun: false, changed: None, least_kbps: f64::INFINITY, refused: None, wish: None }
     }
 
     /// The size of the last frame.
@@ -80,7 +84,8 @@ impl Ladder {
             return if is_due { wish.nearest } else { self.scale };
         }
         let after = if self.changed.is_none() { FIRST_UP_AFTER } else { UP_AFTER };
-        if !has_rested(UP_REST) || lasts(wish.since) < after {
+        let is_another = kbps >= ANOTHER_LINK * self.least_kbps;
+        if !has_rested(if is_another { UP_REST_ON_ANOTHER_LINK } else { UP_REST }) || lasts(wish.since) < after {
             return self.scale;
         }
         // One step all the way is better than several: what is wanted more and more is waited for.
@@ -96,6 +101,7 @@ impl Ladder {
     /// A frame was planned for which `wanted` was wanted, and is coded at `scale`.
     pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, kbps: f64, now: Duration) {
         self.wish = self.wish(self.allowed(wanted, kbps, now), now);
+        self.least_kbps = self.least_kbps.min(kbps);
         if let Some(refused) = &mut self.refused {
             refused.kbps = refused.kbps.min(kbps);
         }
@@ -107,6 +113,7 @@ impl Ladder {
                 self.refuse(self.scale, kbps, now);
             }
             (self.scale, self.changed, self.wish) = (scale, Some(now), None);
+            self.least_kbps = kbps;
         }
     }
 

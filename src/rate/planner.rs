@@ -16,7 +16,7 @@ const FLOOR_UNDER_MODE: u8 = 10;
 const LEAST_FIRST_QUALITY: u8 = 8;
 /// Frames a second that are left where some are left out to keep the floor, and the most that are then taken for one.
 const LEAST_FPS: f64 = 10.0;
-const MAX_PATIENCE: f64 = 3.0;
+const MAX_PATIENCE: f64 = 5.0;
 /// Quality that has to fit at the smallest scale before frames are shed.
 const SHED_QUALITY: u8 = 15;
 /// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
@@ -25,6 +25,8 @@ const SCALE_UP_MARGIN: f64 = 1.3;
 const H264_SCALE_UP_MARGIN: f64 = 2.0;
 /// Part of its share of the link that the floor may take at a larger scale.
 const FLOOR_SHARE: f64 = 0.7;
+/// How many shares it may take at the scale of the frame before: that many frames are then one.
+const FLOOR_SHARES: f64 = 2.0;
 /// Room that a smaller scale must have to spare, so that it isn't the first of several.
 const SCALE_DOWN_MARGIN: f64 = 1.2;
 /// Shares of the link that a keyframe of H.264 may take; the frames after it wait until the link is free again.
@@ -180,7 +182,9 @@ impl Goal {
                 let margin = if self.codec == Codec::H264 { H264_SCALE_UP_MARGIN } else { SCALE_UP_MARGIN };
                 needs(scale, margin) <= share && self.predicted(floor, scale, false) <= FLOOR_SHARE * share
             }
-            Ordering::Equal => needs(scale, 1.0) <= share,
+            Ordering::Equal => {
+                needs(scale, 1.0) <= share && self.predicted(floor, scale, false) <= FLOOR_SHARES * share
+            }
             Ordering::Less => needs(scale, SCALE_DOWN_MARGIN) <= share,
         };
         let scales = || Scale::LADDER.into_iter().filter(|&scale| self.can_have(scale));

@@ -10,7 +10,11 @@ use crate::frame::Frame;
 use crate::rate::{Goal, Plan, Scale};
 
 /// Silence of the link after which a frame that asks it is a small picture instead of a poor one.
-const SILENCE: Duration = Duration::from_millis(150);
+pub(super) const SILENCE: Duration = Duration::from_millis(100);
+
+/// Pictures that miss their floor before a smaller size is wanted, and what is left of their number after another picture.
+pub(super) const MANY_MISSES: f64 = 4.0;
+const MISSES_LEFT: f64 = 0.97;
 
 impl Session {
     /// Codes a frame to `ready` and `data`, or tells why not.
@@ -50,6 +54,7 @@ impl Session {
             resize_us += took_us;
         }
         self.settle(first, plan.scale, now);
+        self.count_miss(&kept);
         self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
         let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
         let mut info = PacketInfo {
@@ -112,9 +117,16 @@ impl Session {
         if self.is_steered() && is_short && may_begin { self.goal().smaller(plan.scale) } else { None }
     }
 
+    /// Counts measured pictures of the usual size by whether they keep the floor.
+    fn count_miss(&mut self, kept: &Kept) {
+        if kept.coded.measured.is_some() && self.makeshift.is_none() {
+            self.misses = MISSES_LEFT * self.misses + f64::from(u8::from(kept.fallback == Some(Fallback::Budget)));
+        }
+    }
+
     /// Keeps in mind that a frame that was planned at `first` is coded at `scale`.
     fn settle(&mut self, first: Scale, scale: Scale, now: Duration) {
-        let wanted = self.goal().plan(self.network().as_ref()).scale;
+        let wanted = self.wanted().scale;
         let (kbps, usual) = (self.kbps(), self.ladder.scale());
         let is_for_silence = self.makeshift.is_some() || self.is_silent(now);
         if self.sent_at.is_some() && is_for_silence && scale < self.ladder.step(wanted, kbps, now) {
@@ -127,6 +139,9 @@ impl Session {
             self.ladder.refuse(first, kbps, now);
         }
         self.ladder.note(wanted, scale, kbps, now);
+        if scale != usual {
+            self.misses = 0.0;
+        }
     }
 
     /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing, nor

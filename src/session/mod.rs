@@ -51,12 +51,16 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
 use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, Ladder, NetworkConditions, Plan, Receipt, Scale};
 use crate::resize::Resizer;
+use compress::{MANY_MISSES, SILENCE};
 use link::Link;
 use promise::Promise;
 use sent::{Found, Sent};
 
 /// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
+
+/// Part of what may be in flight at most for which a frame waits.
+const NEARLY_ALL: f64 = 0.8;
 
 /// What the receiver, the network or the user says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,6 +104,8 @@ pub struct Session {
     ladder: Ladder,
     /// The size of the last frame, where that was made for a silent link.
     makeshift: Option<Scale>,
+    /// Pictures of late that missed their floor for want of bytes.
+    misses: f64,
     sent: Sent,
     /// When the last packet was made.
     sent_at: Option<Duration>,
@@ -138,6 +144,7 @@ impl Session {
             h264: Complexity::default(),
             ladder: Ladder::new(),
             makeshift: None,
+            misses: 0.0,
             sent: Sent::default(),
             sent_at: None,
             keyframe_wanted: true,
@@ -250,7 +257,7 @@ impl Session {
 
     /// The plan of the next frame at `now`, as things are.
     pub fn plan(&self, now: Duration) -> Plan {
-        let wanted = self.goal().plan(self.network().as_ref());
+        let wanted = self.wanted();
         let scale = if self.is_steered() { self.step(wanted.scale, now) } else { wanted.scale };
         if scale == wanted.scale && self.makeshift.is_none() { self.bind(wanted, now) } else { self.plan_at(scale, now) }
     }
@@ -278,6 +285,22 @@ impl Session {
             bitrate.bind(&mut plan, self.config.fps, now);
         }
         plan
+    }
+
+    /// The plan of the size that is wanted in the long run: a larger one only where the link has time to spare, and a smaller one
+    /// where pictures keep missing their floor, whatever they were expected to need.
+    fn wanted(&self) -> Plan {
+        let (goal, network) = (self.goal(), self.network());
+        let plan = goal.plan(network.as_ref());
+        if !self.is_steered() {
+            return plan;
+        }
+        let most = match goal.smaller(goal.scale) {
+            Some(smaller) if self.misses >= MANY_MISSES => smaller,
+            _ if !self.controller.has_time_to_spare() => goal.scale,
+            _ => Scale::FULL,
+        };
+        if plan.scale > most && self.sent_at.is_some() { goal.plan_at(most, network.as_ref()) } else { plan }
     }
 
     /// The size of a frame for which `wanted` is wanted: at first one that fits what may be sent then, and a larger one only when
@@ -343,11 +366,17 @@ impl Session {
             return self.link.is_free(now, self.config.fps);
         }
         let Some(budget) = self.controller.budget(now) else { return false };
-        // Before the link is known, waiting only keeps it from being known; so does it while the link is silent.
+        // Before the link is known, waiting only keeps it from being known; so does it once the link has been silent for long.
+        let silence = self.controller.silence(now);
         !self.controller.is_measured()
-            || self.controller.silence(now).is_some()
-            || now >= self.patient_until()
-            || f64::from(budget) >= self.goal().floor_bytes(&self.plan(now))
+            || silence.is_some_and(|silence| silence >= SILENCE)
+            || (silence.is_none() && now >= self.patient_until())
+            || f64::from(budget) >= self.worth_waiting_for(now)
+    }
+
+    /// Bytes for which a frame waits: what its floor needs, or nearly all that waiting can bring.
+    fn worth_waiting_for(&self, now: Duration) -> f64 {
+        self.goal().floor_bytes(&self.plan(now)).min(NEARLY_ALL * self.controller.most())
     }
 
     /// Until when a frame waits for the bytes that keep its floor.
