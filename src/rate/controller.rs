@@ -60,8 +60,10 @@ const LEAST_QUEUE_BYTES: f64 = 60_000.0;
 const LOSS_FACTOR: f64 = 0.75;
 /// How fast it comes back, bytes a millisecond.
 const QUEUE_GROWTH: f64 = 5.0;
-/// Part of that which a single frame may be, since it comes to the queue all at once.
+/// Parts of that which a single frame may be, since it comes to the queue all at once: always, and where a frame interval carries
+/// as much.
 const BURST: f64 = 0.55;
+const LONGEST_BURST: f64 = 0.8;
 /// Queueing that makes a loss the queue's, ms, and the part of [`QUEUE_BYTES`] that must be in flight.
 const LOSSY_QUEUE_MS: f64 = 10.0;
 const FULL: f64 = 0.6;
@@ -360,7 +362,8 @@ impl Controller {
 
     /// Bytes of a frame that a queue takes at once, and the link within its frame interval.
     fn burst(&self) -> f64 {
-        (BURST * self.queue_bytes).max(1.3 * self.rate * self.frame_ms)
+        let [usual, most] = [BURST, LONGEST_BURST].map(|part| part * self.queue_bytes);
+        usual.max((1.3 * self.rate * self.frame_ms).min(most))
     }
 
     fn round_trip_ms(&self) -> f64 {

@@ -13,7 +13,7 @@ use crate::rate::{Goal, Plan, Scale};
 pub(super) const SILENCE: Duration = Duration::from_millis(100);
 
 /// Pictures that miss their floor before a smaller size is wanted, and what is left of their number after another picture.
-pub(super) const MANY_MISSES: f64 = 4.0;
+pub(super) const MANY_MISSES: f64 = 2.5;
 const MISSES_LEFT: f64 = 0.97;
 
 impl Session {
