@@ -22,7 +22,7 @@ const SHED_QUALITY: u8 = 15;
 /// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
 const SCALE_UP_MARGIN: f64 = 1.3;
 /// As [`SCALE_UP_MARGIN`], where another size costs a keyframe and content is judged by moody P frames.
-const H264_SCALE_UP_MARGIN: f64 = 2.0;
+const H264_SCALE_UP_MARGIN: f64 = 1.5;
 /// Part of its share of the link that the floor may take at a larger scale.
 const FLOOR_SHARE: f64 = 0.7;
 /// How many shares it may take at the scale of the frame before: that many frames are then one.

@@ -50,7 +50,11 @@ impl Session {
         while let Some(smaller) = self.smaller(&plan, &kept, now) {
             plan = self.plan_at(smaller, now);
             let (again, took_us) = self.code(&plan, source, now)?;
-            kept = Kept { encode_us: kept.encode_us + again.encode_us, measure_us: kept.measure_us + again.measure_us, ..again };
+            kept = Kept {
+                encode_us: kept.encode_us + again.encode_us,
+                measure_us: kept.measure_us + again.measure_us,
+                ..again
+            };
             resize_us += took_us;
         }
         self.settle(first, plan.scale, now);
@@ -105,7 +109,7 @@ impl Session {
 
     /// Whether the link has been silent for so long that a picture is made for it.
     fn is_silent(&self, now: Duration) -> bool {
-        self.controller.silence(now).is_some_and(|silence| silence >= SILENCE)
+        self.is_steered() && self.controller.silence(now).is_some_and(|silence| silence >= SILENCE)
     }
 
     /// The size to code a frame at instead, whose picture as coded doesn't keep its floor with the bytes that the link takes: where a

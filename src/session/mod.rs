@@ -259,7 +259,11 @@ impl Session {
     pub fn plan(&self, now: Duration) -> Plan {
         let wanted = self.wanted();
         let scale = if self.is_steered() { self.step(wanted.scale, now) } else { wanted.scale };
-        if scale == wanted.scale && self.makeshift.is_none() { self.bind(wanted, now) } else { self.plan_at(scale, now) }
+        if scale == wanted.scale && self.makeshift.is_none() {
+            self.bind(wanted, now)
+        } else {
+            self.plan_at(scale, now)
+        }
     }
 
     /// The plan of the next frame at `now` at a size that is decided already.
