@@ -98,9 +98,9 @@ impl Session {
         };
         let resize_us = self.coder.now().saturating_sub(start).as_micros() as u64;
         self.data.clear();
-        let (preset, is_asking) = (self.effort.preset(), self.is_silent(now));
-        let kept =
-            self.promise.keep(&mut self.coder, &self.config, preset, (plan, is_asking), &frame, &mut self.data)?;
+        let preset = self.effort.preset();
+        let matters = self.is_silent(now) || self.is_steered() && self.sent_at.is_none();
+        let kept = self.promise.keep(&mut self.coder, &self.config, preset, (plan, matters), &frame, &mut self.data)?;
         if kept.codec == Codec::H264 {
             self.effort.note(Duration::from_micros(kept.encode_us));
         }
@@ -112,12 +112,11 @@ impl Session {
         self.is_steered() && self.controller.silence(now).is_some_and(|silence| silence >= SILENCE)
     }
 
-    /// The size to code a frame at instead, whose picture as coded doesn't keep its floor with the bytes that the link takes: where a
-    /// new picture is begun anyway, or nothing is to be lost by it, as little gets through.
+    /// The size to code a frame at instead, whose picture as coded doesn't keep its floor with the bytes that the link takes: where
+    /// the stream begins, or nothing is to be lost by it, as little gets through.
     fn smaller(&self, plan: &Plan, kept: &Kept, now: Duration) -> Option<Scale> {
         let is_short = kept.fallback == Some(Fallback::Budget) && kept.codec == self.config.codec;
-        let begins = self.sent_at.is_none() || plan.scale != self.last_scale();
-        let may_begin = begins || self.is_silent(now) && self.config.codec == Codec::H264;
+        let may_begin = self.sent_at.is_none() || self.is_silent(now) && self.config.codec == Codec::H264;
         if self.is_steered() && is_short && may_begin { self.goal().smaller(plan.scale) } else { None }
     }
 

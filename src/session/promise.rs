@@ -58,18 +58,19 @@ impl Promise {
     }
 
     /// Codes `frame` as planned, with H.264's `preset`, at a higher quality where the floor needs it: over the reduction promised if
-    /// need be, never over what the link carries. What asks a silent link is always measured.
+    /// need be, never over what the link carries. What
+    /// `matters` is always measured.
     pub(crate) fn keep(
         &mut self,
         coder: &mut Coder,
         config: &SessionConfig,
         preset: Preset,
-        (plan, is_asking): (&Plan, bool),
+        (plan, matters): (&Plan, bool),
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Kept> {
         let mut order = self.order(config, preset, plan);
-        order.measure |= is_asking;
+        order.measure |= matters;
         let mut kept = self.code_somehow(coder, frame, &mut order, out)?;
         if kept.codec == Codec::Lossless {
             return Ok(kept);
