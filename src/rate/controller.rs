@@ -21,6 +21,8 @@ use crate::rate::{Mode, NetworkConditions, Plan, Reason, Receipt};
 const PACKET_BYTES: f64 = 1_500.0;
 /// Bytes of a frame that is sent to hear of the link, and the least that is worth a frame.
 const LEAST_BYTES: f64 = 400.0;
+/// Bytes of such a frame, at most, where it begins a new picture.
+const FIRST_TO_ASK_BYTES: f64 = 1_200.0;
 /// Rate taken for granted where nothing is known: 480 kbit/s, in bytes a millisecond.
 const UNKNOWN_RATE: f64 = 60.0;
 /// Lowest rate that is believed, bytes a millisecond: 1.6 kbit/s.
@@ -29,7 +31,7 @@ const LEAST_RATE: f64 = 0.2;
 const UNKNOWN_ROUND_TRIP_MS: f64 = 40.0;
 /// Bytes that may be in flight at first, and as many more as were received since: nobody's link is worse for them, and a
 /// declaration may be wrong.
-const FIRST_BYTES: f64 = 1_200.0;
+const FIRST_BYTES: f64 = 2_400.0;
 const FIRST_BYTES_DECLARED: f64 = 24_000.0;
 /// Time that each of the first receipts has before another frame asks for it, ms.
 const FIRST_RECEIPT_MS: f64 = 300.0;
@@ -58,8 +60,10 @@ const LEAST_QUEUE_BYTES: f64 = 60_000.0;
 const LOSS_FACTOR: f64 = 0.75;
 /// How fast it comes back, bytes a millisecond.
 const QUEUE_GROWTH: f64 = 5.0;
-/// Part of that which a single frame may be, since it comes to the queue all at once.
+/// Parts of that which a single frame may be, since it comes to the queue all at once: always, and where a frame interval carries
+/// as much.
 const BURST: f64 = 0.55;
+const LONGEST_BURST: f64 = 0.8;
 /// Queueing that makes a loss the queue's, ms, and the part of [`QUEUE_BYTES`] that must be in flight.
 const LOSSY_QUEUE_MS: f64 = 10.0;
 const FULL: f64 = 0.6;
@@ -73,6 +77,9 @@ const SILENCE_HALVING_MS: f64 = 2_900.0;
 const LEAST_SILENT_RATE: f64 = 4.0;
 /// Longest time that is spent on emptying a path, ms beside two round trips.
 const EMPTYING_MS: f64 = 500.0;
+/// Receipts over which the mean of their queueing is taken, and what of a frame interval it may be for the link to have time to spare.
+const QUEUE_MEMORY: f64 = 50.0;
+const SPARE: f64 = 0.6;
 /// Steps of the receiver's clock against ours that make a new start, ms.
 const CLOCK_STEP_MS: f64 = 5_000.0;
 /// Seconds for which lowest rates are kept.
@@ -127,8 +134,9 @@ pub struct Controller {
     /// Of [`QUEUE_BYTES`], what losses left.
     queue_bytes: f64,
     shrunk_ms: f64,
-    /// Queueing seen of late, ms.
+    /// Queueing seen of late, ms: at most, and on average.
     queue_ms: f64,
+    mean_queue_ms: f64,
     /// Whether receipts come of parts of frames.
     tells_parts: bool,
     /// Since when the path is being emptied, ms.
@@ -184,6 +192,7 @@ impl Controller {
             queue_bytes: QUEUE_BYTES,
             shrunk_ms: f64::NEG_INFINITY,
             queue_ms: 0.0,
+            mean_queue_ms: 0.0,
             tells_parts: false,
             emptying_ms: None,
             asked_bytes: 0.0,
@@ -237,9 +246,17 @@ impl Controller {
         self.may_ask(now_ms).then_some(LEAST_BYTES as u32)
     }
 
+    /// Bytes that a frame may take at most, however long it waits.
+    pub(crate) fn most(&self) -> f64 {
+        self.window().min(self.burst())
+    }
+
     /// Holds the plan of a frame at `now`, expected to take `needed_bytes` at the best quality of use, to the budget.
     pub(crate) fn bind(&self, plan: &mut Plan, needed_bytes: f64, now: Duration) {
-        let budget_bytes = self.budget(now).unwrap_or(LEAST_BYTES as u32);
+        let budget_bytes = match self.silence(now) {
+            Some(silence) if plan.keyframe => self.first_to_ask(silence),
+            _ => self.budget(now).unwrap_or(LEAST_BYTES as u32),
+        };
         (plan.frame_divisor, plan.link_bytes) = (1, Some(budget_bytes));
         match plan.reason {
             Reason::Reduction { budget_bytes: allowed, .. } if allowed <= budget_bytes => {}
@@ -302,6 +319,7 @@ impl Controller {
             self.shrink_for_loss(now_ms);
         }
         self.queue_ms = queued_ms.max(0.97 * self.queue_ms);
+        self.mean_queue_ms += (queued_ms - self.mean_queue_ms) / QUEUE_MEMORY;
         if is_first {
             self.heard_ms = now_ms;
         }
@@ -344,11 +362,25 @@ impl Controller {
 
     /// Bytes of a frame that a queue takes at once, and the link within its frame interval.
     fn burst(&self) -> f64 {
-        (BURST * self.queue_bytes).max(1.3 * self.rate * self.frame_ms)
+        let [usual, most] = [BURST, LONGEST_BURST].map(|part| part * self.queue_bytes);
+        usual.max((1.3 * self.rate * self.frame_ms).min(most))
     }
 
     fn round_trip_ms(&self) -> f64 {
         self.base.times().map_or(UNKNOWN_ROUND_TRIP_MS, |times| times.round_trip_ms)
+    }
+
+    /// Whether frames are usually through before the next one comes: whatever the rate is held for, the link would carry more.
+    pub(crate) fn has_time_to_spare(&self) -> bool {
+        self.mean_queue_ms <= SPARE * self.frame_ms
+    }
+
+    /// For how long a link has been silent that a small frame at `now` would ask; `None` where there is room for others.
+    pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
+        let now_ms = ms(now);
+        let oldest_ms = self.flight.oldest_ms().filter(|_| self.room(now_ms) < LEAST_BYTES)?;
+        let silence_ms = now_ms - self.receipt_ms.max(oldest_ms + self.round_trip_ms());
+        (silence_ms > 0.0).then(|| Duration::from_secs_f64(silence_ms / 1_000.0))
     }
 
     /// Whether a small frame may be sent to hear of a link that is silent.
@@ -361,8 +393,18 @@ impl Controller {
         if silence_ms <= 0.0 || now_ms - self.sent_ms < SILENCE_GAP_MS.max(SILENCE_GAP * silence_ms) {
             return false;
         }
+        self.asked_bytes <= self.may_have_asked(silence_ms)
+    }
+
+    /// Bytes that may have been sent in a silence to hear of it.
+    fn may_have_asked(&self, silence_ms: f64) -> f64 {
         let share_ms = SILENCE_SHARE * SILENCE_HALVING_MS * (1.0 + silence_ms / SILENCE_HALVING_MS).ln();
-        self.asked_bytes <= self.long_rate.max(LEAST_SILENT_RATE) * share_ms
+        self.long_rate.max(LEAST_SILENT_RATE) * share_ms
+    }
+
+    /// Bytes that a frame may take in a silence that begins a new picture.
+    fn first_to_ask(&self, silence: Duration) -> u32 {
+        (self.may_have_asked(ms(silence)) - self.asked_bytes).clamp(LEAST_BYTES, FIRST_TO_ASK_BYTES) as u32
     }
 
     /// Takes the bytes of a receipt, and the time for which the link was busy with them.

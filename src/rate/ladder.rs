@@ -1,4 +1,4 @@
-//! Sizes that don't flicker: down soon, up only when it has been wanted for long.
+//! Sizes that don't flicker: down soon, up only when it has been wanted for long, and hardly ever to a size that failed.
 
 use std::time::Duration;
 
@@ -7,31 +7,74 @@ use crate::rate::Scale;
 /// How long a smaller size must have been wanted, and how long after the last change.
 const DOWN_AFTER: Duration = Duration::from_millis(100);
 const DOWN_REST: Duration = Duration::from_secs(1);
-/// The same of a larger one.
-const UP_AFTER: Duration = Duration::from_secs(3);
-const UP_REST: Duration = Duration::from_secs(10);
-/// A larger size that was given up so soon was taken for nothing: the rest before the next one is so many times as long, up to a
-/// bound.
-const FOR_NOTHING: Duration = Duration::from_secs(40);
-const REST_GROWTH: u32 = 3;
-const MAX_UP_REST: Duration = Duration::from_secs(120);
+/// How long a stream begins: what is too large then is so because nothing is known yet.
+const BEGINNING: Duration = Duration::from_secs(3);
+/// As for a smaller one: for the first that is larger, as a stream begins small, and for those after it.
+const FIRST_UP_AFTER: Duration = Duration::from_secs(2);
+const UP_AFTER: Duration = Duration::from_secs(4);
+const UP_REST: Duration = Duration::from_secs(60);
+const UP_REST_ON_ANOTHER_LINK: Duration = Duration::from_secs(5);
+/// How long a size that was given up isn't taken again: at first, and how many times as long each time it fails again, up to a bound.
+const REFUSAL: Duration = Duration::from_secs(60);
+const REFUSAL_GROWTH: u32 = 3;
+const MAX_REFUSAL: Duration = Duration::from_secs(1_800);
+/// How many times as fast the link must have become to be another one, on which nothing is known to fail: what small frames tell of a
+/// rate is uncertain by half as much.
+const ANOTHER_LINK: f64 = 6.0;
 
 /// The size that frames are coded at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ladder {
     scale: Scale,
-    has_begun: bool,
+    began: Option<Duration>,
     changed: Option<Duration>,
-    /// How long after the last change a larger size must wait, and when one was last taken.
-    up_rest: Duration,
-    went_up: Option<Duration>,
-    /// Since when every plan has wanted a smaller size, or a larger one, and the nearest of those wanted.
-    wish: Option<(Scale, Duration)>,
+    /// Whether a larger size was taken, or a smaller one after the beginning.
+    has_settled: bool,
+    /// The least that the link has carried since, kbit/s.
+    least_kbps: f64,
+    refused: Option<Refused>,
+    wish: Option<Wish>,
+}
+
+/// Every plan of late has wanted a smaller size, or a larger one.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    since: Duration,
+    /// The nearest of those wanted.
+    nearest: Scale,
+    /// The last one wanted, or the nearest since it was wanted first, and since when.
+    latest: Scale,
+    latest_since: Duration,
+}
+
+/// A size that the link didn't carry.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    scale: Scale,
+    since: Duration,
+    lasts: Duration,
+    /// The least that the link has carried since, kbit/s.
+    kbps: f64,
+}
+
+impl Refused {
+    /// Whether `scale` isn't to be tried yet.
+    fn holds(&self, scale: Scale, kbps: f64, now: Duration) -> bool {
+        scale >= self.scale && now.saturating_sub(self.since) < self.lasts && kbps < ANOTHER_LINK * self.kbps
+    }
 }
 
 impl Ladder {
     pub(crate) const fn new() -> Self {
-        Self { scale: Scale::FULL, has_begun: false, changed: None, up_rest: UP_REST, went_up: None, wish: None }
+        Self {
+            scale: Scale::FULL,
+            began: None,
+            changed: None,
+            has_settled: false,
+            least_kbps: f64::INFINITY,
+            refused: None,
+            wish: None,
+        }
     }
 
     /// The size of the last frame.
@@ -39,52 +82,91 @@ impl Ladder {
         self.scale
     }
 
-    /// The size of a frame for which a plan wants `wanted`.
-    pub(crate) fn step(&self, wanted: Scale, now: Duration) -> Scale {
-        if !self.has_begun {
+    /// The size of a frame for which a plan wants `wanted`, on a link that carries `kbps`.
+    pub(crate) fn step(&self, wanted: Scale, kbps: f64, now: Duration) -> Scale {
+        if self.began.is_none() {
             return wanted;
         }
-        let (after, rest) = if wanted < self.scale { (DOWN_AFTER, DOWN_REST) } else { (UP_AFTER, self.up_rest) };
-        let has_rested = self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
-        match self.wish(wanted, now) {
-            Some((wish, since)) if has_rested && now.saturating_sub(since) >= after => wish,
-            _ => self.scale,
+        let wanted = self.allowed(wanted, kbps, now);
+        let Some(wish) = self.wish(wanted, now) else { return self.scale };
+        let has_rested = |rest| self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
+        let lasts = |since| now.saturating_sub(since);
+        if wish.nearest < self.scale {
+            let is_due = has_rested(DOWN_REST) && lasts(wish.since) >= DOWN_AFTER;
+            return if is_due { wish.nearest } else { self.scale };
+        }
+        let (after, rest) = match self.has_settled {
+            false => (FIRST_UP_AFTER, DOWN_REST),
+            true if kbps >= ANOTHER_LINK * self.least_kbps => (UP_AFTER, UP_REST_ON_ANOTHER_LINK),
+            true => (UP_AFTER, UP_REST),
+        };
+        if !has_rested(rest) || lasts(wish.since) < after {
+            return self.scale;
+        }
+        // One step all the way is better than several: what is wanted more and more is waited for.
+        if lasts(wish.latest_since) >= after {
+            wish.latest
+        } else if lasts(wish.since) >= 2 * after {
+            wish.nearest
+        } else {
+            self.scale
         }
     }
 
     /// A frame was planned for which `wanted` was wanted, and is coded at `scale`.
-    pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, now: Duration) {
-        self.wish = self.wish(wanted, now);
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.scale = scale;
+    pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, kbps: f64, now: Duration) {
+        self.wish = self.wish(self.allowed(wanted, kbps, now), now);
+        self.least_kbps = self.least_kbps.min(kbps);
+        if let Some(refused) = &mut self.refused {
+            refused.kbps = refused.kbps.min(kbps);
+        }
+        if self.began.is_none() {
+            (self.scale, self.began) = (scale, Some(now));
         }
         if scale != self.scale {
-            self.note_change(scale > self.scale, now);
+            let is_beginning = self.began.is_some_and(|began| now.saturating_sub(began) < BEGINNING);
+            if scale < self.scale && !is_beginning {
+                self.refuse(self.scale, kbps, now);
+            }
+            self.has_settled |= scale > self.scale || !is_beginning;
             (self.scale, self.changed, self.wish) = (scale, Some(now), None);
+            self.least_kbps = kbps;
         }
     }
 
-    fn note_change(&mut self, is_up: bool, now: Duration) {
-        if is_up {
-            self.went_up = Some(now);
-            return;
-        }
-        let was_for_nothing = self.went_up.take().is_some_and(|went_up| now.saturating_sub(went_up) < FOR_NOTHING);
-        self.up_rest = if was_for_nothing { (REST_GROWTH * self.up_rest).min(MAX_UP_REST) } else { UP_REST };
+    /// The nearest size to `wanted` that isn't refused.
+    fn allowed(&self, wanted: Scale, kbps: f64, now: Duration) -> Scale {
+        let Some(refused) = self.refused.filter(|refused| wanted > self.scale && refused.holds(wanted, kbps, now))
+        else {
+            return wanted;
+        };
+        Scale::LADDER.into_iter().find(|&scale| scale < refused.scale).unwrap_or(self.scale).max(self.scale)
     }
 
-    fn wish(&self, wanted: Scale, now: Duration) -> Option<(Scale, Duration)> {
+    /// The link didn't carry `scale`, or doesn't any more.
+    pub(crate) fn refuse(&mut self, scale: Scale, kbps: f64, now: Duration) {
+        let is_known = |before: &Refused| before.scale <= scale && kbps < ANOTHER_LINK * before.kbps;
+        let lasts = self.refused.filter(is_known).map_or(REFUSAL, |before| {
+            let is_over = now.saturating_sub(before.since) >= before.lasts;
+            if is_over { (REFUSAL_GROWTH * before.lasts).min(MAX_REFUSAL) } else { before.lasts }
+        });
+        self.refused = Some(Refused { scale, since: now, lasts, kbps });
+    }
+
+    fn wish(&self, wanted: Scale, now: Duration) -> Option<Wish> {
         if wanted == self.scale {
             return None;
         }
-        let is_same_way = |wish: Scale| (wish < self.scale) == (wanted < self.scale);
-        match self.wish {
-            Some((wish, since)) if is_same_way(wish) => {
-                let nearest = if wanted < self.scale { wish.max(wanted) } else { wish.min(wanted) };
-                Some((nearest, since))
+        let is_same_way = |wish: &Wish| (wish.nearest < self.scale) == (wanted < self.scale);
+        Some(match self.wish.filter(is_same_way) {
+            Some(wish) => {
+                let nearer = |a: Scale, b: Scale| if wanted < self.scale { a.max(b) } else { a.min(b) };
+                let is_further = nearer(wish.latest, wanted) == wish.latest && wanted != wish.latest;
+                let latest_since = if is_further { now } else { wish.latest_since };
+                Wish { nearest: nearer(wish.nearest, wanted), latest: wanted, latest_since, ..wish }
             }
-            _ => Some((wanted, now)),
-        }
+            None => Wish { since: now, nearest: wanted, latest: wanted, latest_since: now },
+        })
     }
 }
 
@@ -92,15 +174,16 @@ impl Ladder {
 mod tests {
     use super::*;
 
-    /// Plays seconds at which a size is wanted, a plan every 100 ms; returns the sizes, each with the second it began.
-    fn play(script: &[(f64, usize)]) -> Vec<(f64, usize)> {
+    /// Plays seconds at which a size is wanted on a link of so many kbit/s, a plan every 100 ms; returns the sizes, each with the
+    /// second it began.
+    fn play(script: &[(f64, usize, f64)]) -> Vec<(f64, usize)> {
         let mut ladder = Ladder::new();
         let (mut tenth, mut seen) = (0_u32, vec![(0.0, 0)]);
-        for &(until, wanted) in script {
+        for &(until, wanted, kbps) in script {
             while f64::from(tenth) / 10.0 < until {
                 let now = Duration::from_millis(100) * tenth;
-                let scale = ladder.step(Scale::LADDER[wanted], now);
-                ladder.note(Scale::LADDER[wanted], scale, now);
+                let scale = ladder.step(Scale::LADDER[wanted], kbps, now);
+                ladder.note(Scale::LADDER[wanted], scale, kbps, now);
                 let rung = Scale::LADDER.iter().position(|&s| s == scale).unwrap();
                 if seen.last().unwrap().1 != rung {
                     seen.push((f64::from(tenth) / 10.0, rung));
@@ -112,42 +195,73 @@ mod tests {
     }
 
     #[test]
-    fn down_soon_and_up_late() {
-        assert_eq!(play(&[(5.0, 0), (10.0, 2), (30.0, 0)]), [(0.0, 0), (5.1, 2), (15.1, 0)]);
+    fn down_soon_and_up_a_minute_later() {
+        let script = [(5.0, 0, 1e3), (10.0, 2, 1e3), (80.0, 0, 1e3)];
+        assert_eq!(play(&script), [(0.0, 0), (5.1, 2), (65.1, 1)]);
     }
 
     #[test]
-    fn the_first_frame_is_as_wanted() {
-        assert_eq!(play(&[(5.0, 3), (9.0, 0)]), [(0.0, 0), (0.0, 3), (8.0, 0)]);
+    fn what_was_too_large_at_the_beginning_is_tried_soon() {
+        assert_eq!(play(&[(0.5, 0, 1e3), (1.0, 2, 1e3), (20.0, 0, 1e3)]), [(0.0, 0), (0.6, 2), (3.0, 0)]);
+    }
+
+    #[test]
+    fn another_link_is_tried_at_once() {
+        let script = [(5.0, 0, 5e3), (10.0, 2, 500.0), (30.0, 0, 5e3)];
+        assert_eq!(play(&script), [(0.0, 0), (5.1, 2), (14.0, 0)]);
+    }
+
+    #[test]
+    fn the_first_frame_is_as_wanted_and_the_second_size_comes_soon_and_in_one_step() {
+        assert_eq!(play(&[(5.0, 3, 1e3), (9.0, 0, 1e3)]), [(0.0, 0), (0.0, 3), (7.0, 0)]);
+        let rising = [(1.0, 4, 1e3), (1.3, 3, 1e3), (1.8, 2, 1e3), (9.0, 0, 1e3)];
+        assert_eq!(play(&rising), [(0.0, 0), (0.0, 4), (3.8, 0)]);
+        // One that is wanted more and more isn't waited for without end.
+        let slowly: Vec<_> = (0..4).map(|k| (1.0 + 1.5 * f64::from(k), 4 - k as usize, 1e3)).collect();
+        assert_eq!(play(&slowly)[2], (5.0, 3));
     }
 
     #[test]
     fn a_moment_changes_nothing() {
-        assert_eq!(play(&[(5.0, 0), (5.1, 3), (20.0, 0)]), [(0.0, 0)]);
-        let flicker: Vec<_> = (1..60).map(|k| (f64::from(k), k as usize % 2)).collect();
+        assert_eq!(play(&[(5.0, 0, 1e3), (5.1, 3, 1e3), (20.0, 0, 1e3)]), [(0.0, 0)]);
+        let flicker: Vec<_> = (1..60).map(|k| (f64::from(k), k as usize % 2, 1e3)).collect();
         assert_eq!(play(&flicker).len(), 2, "down once and then never long enough wanted up");
     }
 
     #[test]
-    fn what_was_taken_for_nothing_is_tried_less_often() {
+    fn what_failed_is_tried_less_and_less_often() {
         // Wanted up for as long as it is small, and down as soon as it is large.
         let mut ladder = Ladder::new();
         let mut changes = Vec::new();
-        for second in 0..600_u64 {
+        for second in 0..3_600_u64 {
             let now = Duration::from_secs(second);
             let wanted = if ladder.scale() == Scale::FULL { Scale::LADDER[1] } else { Scale::FULL };
-            let (before, scale) = (ladder.scale(), ladder.step(wanted, now));
-            ladder.note(wanted, scale, now);
+            let (before, scale) = (ladder.scale(), ladder.step(wanted, 1e3, now));
+            ladder.note(wanted, scale, 1e3, now);
             if second > 0 && scale != before {
                 changes.push(second);
             }
         }
-        assert!(changes.len() <= 14, "{changes:?}");
+        let rests: Vec<u64> = changes[1..].chunks_exact(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(changes.len() <= 10 && rests[0] >= 60 && rests.windows(2).all(|pair| pair[0] < pair[1]), "{changes:?}");
+    }
+
+    #[test]
+    fn sizes_under_one_that_failed_may_be_taken() {
+        let mut ladder = Ladder::new();
+        let at = Duration::from_secs;
+        ladder.note(Scale::LADDER[4], Scale::LADDER[4], 1e3, at(0));
+        ladder.refuse(Scale::LADDER[1], 1e3, at(1));
+        for second in 2..5 {
+            ladder.note(Scale::FULL, Scale::LADDER[4], 1e3, at(second));
+        }
+        assert_eq!(ladder.step(Scale::FULL, 1e3, at(5)), Scale::LADDER[2]);
     }
 
     #[test]
     fn the_least_of_what_was_wanted_is_done() {
-        assert_eq!(play(&[(1.0, 0), (9.0, 2), (12.0, 0), (22.0, 1)])[2], (12.0, 1));
-        assert_eq!(play(&[(1.0, 1), (9.0, 4)]), [(0.0, 0), (0.0, 1), (1.1, 4)]);
+        let script = [(4.0, 0, 1e3), (9.0, 2, 1e3), (12.0, 0, 9e3), (22.0, 1, 9e3)];
+        assert_eq!(play(&script)[2], (13.0, 1));
+        assert_eq!(play(&[(1.0, 1, 1e3), (9.0, 4, 1e3)]), [(0.0, 0), (0.0, 1), (1.1, 4)]);
     }
 }

@@ -1,6 +1,8 @@
 //! Declared conditions to a plan, by a simple rule: the budget of a frame is its share of the link; the picture gets smaller
 //! before it gets ugly; frames are shed before nothing fits.
 
+use std::cmp::Ordering;
+
 use crate::codec::Codec;
 use crate::limits;
 use crate::rate::{Complexity, h264, model};
@@ -14,13 +16,19 @@ const FLOOR_UNDER_MODE: u8 = 10;
 const LEAST_FIRST_QUALITY: u8 = 8;
 /// Frames a second that are left where some are left out to keep the floor, and the most that are then taken for one.
 const LEAST_FPS: f64 = 10.0;
-const MAX_PATIENCE: f64 = 3.0;
+const MAX_PATIENCE: f64 = 5.0;
 /// Quality that has to fit at the smallest scale before frames are shed.
 const SHED_QUALITY: u8 = 15;
 /// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
 const SCALE_UP_MARGIN: f64 = 1.3;
 /// As [`SCALE_UP_MARGIN`], where another size costs a keyframe and content is judged by moody P frames.
-const H264_SCALE_UP_MARGIN: f64 = 2.0;
+const H264_SCALE_UP_MARGIN: f64 = 1.5;
+/// Part of its share of the link that the floor may take at a larger scale.
+const FLOOR_SHARE: f64 = 0.7;
+/// How many shares it may take at the scale of the frame before: that many frames are then one.
+const FLOOR_SHARES: f64 = 2.0;
+/// Room that a smaller scale must have to spare, so that it isn't the first of several.
+const SCALE_DOWN_MARGIN: f64 = 1.2;
 /// Shares of the link that a keyframe of H.264 may take; the frames after it wait until the link is free again.
 const KEYFRAME_SHARES: f64 = 4.0;
 /// Fraction of its budget that a frame aims for, where the codec can aim.
@@ -156,21 +164,36 @@ impl Goal {
             plan.budget_bytes = Some((share * self.shares(Scale::FULL)) as u32);
             return;
         }
-        let up_margin = if self.codec == Codec::H264 { H264_SCALE_UP_MARGIN } else { SCALE_UP_MARGIN };
-        let scales = || Scale::LADDER.into_iter().filter(|&scale| self.can_have(scale));
-        plan.scale = scales()
-            .find(|&scale| {
-                let margin = if scale > self.scale { up_margin } else { 1.0 };
-                self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin <= share
-            })
-            .or_else(|| scales().next_back())
-            .unwrap_or(Scale::FULL);
+        plan.scale = self.scale_for(share);
         let least = self.predicted(SHED_QUALITY, plan.scale, false);
         plan.frame_divisor = ((least / share).ceil() as u32).clamp(1, MAX_DIVISOR);
         let budget = (share * f64::from(plan.frame_divisor) * self.shares(plan.scale)).max(1.0);
         plan.quality = self.quality_for(budget, plan.scale, self.is_keyframe(plan.scale), plan.quality);
         plan.budget_bytes = Some(budget as u32);
         plan.reason = Reason::LinkLimits { goodput_kbps, budget_bytes: budget as u32 };
+    }
+
+    /// The largest scale at which a frame fits its `share` of the link, going on from the scale of the frame before.
+    fn scale_for(&self, share: f64) -> Scale {
+        let floor = self.floor_quality.min(self.most_for_floor());
+        let needs = |scale, margin: f64| self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin;
+        let fits = |scale: Scale| match scale.cmp(&self.scale) {
+            Ordering::Greater => {
+                let margin = if self.codec == Codec::H264 { H264_SCALE_UP_MARGIN } else { SCALE_UP_MARGIN };
+                needs(scale, margin) <= share && self.predicted(floor, scale, false) <= FLOOR_SHARE * share
+            }
+            Ordering::Equal => {
+                needs(scale, 1.0) <= share && self.predicted(floor, scale, false) <= FLOOR_SHARES * share
+            }
+            Ordering::Less => needs(scale, SCALE_DOWN_MARGIN) <= share,
+        };
+        let scales = || Scale::LADDER.into_iter().filter(|&scale| self.can_have(scale));
+        scales().find(|&scale| fits(scale)).or_else(|| scales().next_back()).unwrap_or(Scale::FULL)
+    }
+
+    /// The next smaller scale that the codec takes.
+    pub(crate) fn smaller(&self, scale: Scale) -> Option<Scale> {
+        Scale::LADDER.into_iter().find(|&other| other < scale && self.can_have(other))
     }
 
     /// What a packet that took `bytes` says of its content: the next [`Goal::complexity`], following slowly.
@@ -206,15 +229,19 @@ impl Goal {
         (self.fps / LEAST_FPS).floor().clamp(1.0, MAX_PATIENCE)
     }
 
-    /// Bytes that the first picture of another size is hardly one without.
+    /// Bytes that the first picture of another size needs to keep the floor, or to be one at all.
     pub(crate) fn least_first_bytes(&self, scale: Scale) -> f64 {
-        self.predicted(LEAST_FIRST_QUALITY, scale, true)
+        self.predicted(LEAST_FIRST_QUALITY.max(self.floor_quality.min(self.most_for_floor())), scale, true)
+    }
+
+    /// The highest quality that is waited for.
+    fn most_for_floor(&self) -> u8 {
+        self.mode.quality().saturating_sub(FLOOR_UNDER_MODE)
     }
 
     /// Bytes of a packet that keeps the floor, as far as is known.
     pub(crate) fn floor_bytes(&self, plan: &Plan) -> f64 {
-        let most = self.mode.quality().saturating_sub(FLOOR_UNDER_MODE);
-        match self.floor_quality.min(most) {
+        match self.floor_quality.min(self.most_for_floor()) {
             0 => 0.0,
             quality => self.predicted(quality, plan.scale, plan.keyframe),
         }

@@ -223,7 +223,7 @@ impl Coder {
         let stats = encoder.encode(frame, &frame_order, &self.pool, out)?;
         Ok(Coded {
             bytes: stats.bytes,
-            quality: quality_of_qp(stats.qp),
+            quality: if stats.is_blank() { 1 } else { quality_of_qp(stats.qp) },
             keyframe: stats.keyframe,
             h264: Some(stats),
             measured: None,

@@ -28,6 +28,7 @@
 //! ```
 
 mod coder;
+mod compress;
 mod config;
 mod effort;
 mod link;
@@ -50,14 +51,16 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
 use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, Ladder, NetworkConditions, Plan, Receipt, Scale};
 use crate::resize::Resizer;
+use compress::{MANY_MISSES, SILENCE};
 use link::Link;
 use promise::Promise;
 use sent::{Found, Sent};
 
 /// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
-/// Packets in a row that fill the link, after which frames wait for what their floor needs.
-const SHORT_PACKETS: u32 = 10;
+
+/// Part of what may be in flight at most for which a frame waits.
+const NEARLY_ALL: f64 = 0.8;
 
 /// What the receiver, the network or the user says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,11 +102,13 @@ pub struct Session {
     complexity: f64,
     h264: Complexity,
     ladder: Ladder,
+    /// The size of the last frame, where that was made for a silent link.
+    makeshift: Option<Scale>,
+    /// Pictures of late that missed their floor for want of bytes.
+    misses: f64,
     sent: Sent,
     /// When the last packet was made.
     sent_at: Option<Duration>,
-    /// Packets in a row, up to the last one, that took all that the link carried.
-    short: u32,
     keyframe_wanted: bool,
     /// Frames until one is coded, where the plan sheds some.
     until_coded: u32,
@@ -138,9 +143,10 @@ impl Session {
             complexity: 1.0,
             h264: Complexity::default(),
             ladder: Ladder::new(),
+            makeshift: None,
+            misses: 0.0,
             sent: Sent::default(),
             sent_at: None,
-            short: 0,
             keyframe_wanted: true,
             until_coded: 0,
             last_number: None,
@@ -251,9 +257,26 @@ impl Session {
 
     /// The plan of the next frame at `now`, as things are.
     pub fn plan(&self, now: Duration) -> Plan {
-        let wanted = self.goal().plan(self.network().as_ref());
+        let wanted = self.wanted();
         let scale = if self.is_steered() { self.step(wanted.scale, now) } else { wanted.scale };
-        let mut plan = if scale == wanted.scale { wanted } else { self.goal().plan_at(scale, self.network().as_ref()) };
+        if scale == wanted.scale && self.makeshift.is_none() {
+            self.bind(wanted, now)
+        } else {
+            self.plan_at(scale, now)
+        }
+    }
+
+    /// The plan of the next frame at `now` at a size that is decided already.
+    fn plan_at(&self, scale: Scale, now: Duration) -> Plan {
+        let mut plan = self.goal().plan_at(scale, self.network().as_ref());
+        if self.config.codec == Codec::H264 {
+            plan.keyframe = self.keyframe_wanted || scale != self.last_scale();
+        }
+        self.bind(plan, now)
+    }
+
+    /// Holds a plan to what may be sent now.
+    fn bind(&self, mut plan: Plan, now: Duration) -> Plan {
         // JPEG stands alone unless it was agreed that its tables are sent once.
         if self.config.codec == Codec::Jpeg {
             plan.keyframe = self.keyframe_wanted || !self.config.abbreviate;
@@ -268,12 +291,45 @@ impl Session {
         plan
     }
 
-    /// The size of a frame for which `wanted` is wanted: another one only when there is room for its first picture.
+    /// The plan of the size that is wanted in the long run: a larger one only where the link has time to spare, and a smaller one
+    /// where pictures keep missing their floor, whatever they were expected to need.
+    fn wanted(&self) -> Plan {
+        let (goal, network) = (self.goal(), self.network());
+        let plan = goal.plan(network.as_ref());
+        if !self.is_steered() {
+            return plan;
+        }
+        let most = match goal.smaller(goal.scale) {
+            Some(smaller) if self.misses >= MANY_MISSES => smaller,
+            _ if !self.controller.has_time_to_spare() => goal.scale,
+            _ => Scale::FULL,
+        };
+        if plan.scale > most && self.sent_at.is_some() { goal.plan_at(most, network.as_ref()) } else { plan }
+    }
+
+    /// The size of a frame for which `wanted` is wanted: at first one that fits what may be sent then, and a larger one only when
+    /// there is room for its first picture.
     fn step(&self, wanted: Scale, now: Duration) -> Scale {
-        let scale = self.ladder.step(wanted, now);
-        let is_new = self.sent_at.is_some() && scale != self.ladder.scale();
-        let has_room = |budget: u32| f64::from(budget) >= self.goal().least_first_bytes(scale);
-        if is_new && !self.controller.budget(now).is_some_and(has_room) { self.ladder.scale() } else { scale }
+        let goal = self.goal();
+        let budget = || self.controller.budget(now).map_or(0.0, f64::from);
+        if self.sent_at.is_none() {
+            let is_too_large = |scale: &Scale| goal.least_first_bytes(*scale) > budget();
+            return std::iter::successors(Some(wanted), |scale| goal.smaller(*scale).filter(|_| is_too_large(scale)))
+                .last()
+                .unwrap_or(wanted);
+        }
+        let scale = self.ladder.step(wanted, self.kbps(), now);
+        if scale > self.last_scale() && budget() < goal.least_first_bytes(scale) { self.last_scale() } else { scale }
+    }
+
+    /// The size of the frame before.
+    fn last_scale(&self) -> Scale {
+        self.makeshift.unwrap_or(self.ladder.scale())
+    }
+
+    /// What the link carries, kbit/s, as far as is known.
+    fn kbps(&self) -> f64 {
+        self.network().map_or(f64::INFINITY, |network| network.goodput_kbps())
     }
 
     fn goal(&self) -> Goal {
@@ -314,11 +370,17 @@ impl Session {
             return self.link.is_free(now, self.config.fps);
         }
         let Some(budget) = self.controller.budget(now) else { return false };
-        // Before the link is known, waiting only keeps it from being known; and what hasn't filled it needs no more of it.
+        // Before the link is known, waiting only keeps it from being known; so does it once the link has been silent for long.
+        let silence = self.controller.silence(now);
         !self.controller.is_measured()
-            || self.short < SHORT_PACKETS
-            || now >= self.patient_until()
-            || f64::from(budget) >= self.goal().floor_bytes(&self.plan(now))
+            || silence.is_some_and(|silence| silence >= SILENCE)
+            || (silence.is_none() && now >= self.patient_until())
+            || f64::from(budget) >= self.worth_waiting_for(now)
+    }
+
+    /// Bytes for which a frame waits: what its floor needs, or nearly all that waiting can bring.
+    fn worth_waiting_for(&self, now: Duration) -> f64 {
+        self.goal().floor_bytes(&self.plan(now)).min(NEARLY_ALL * self.controller.most())
     }
 
     /// Until when a frame waits for the bytes that keep its floor.
@@ -394,93 +456,5 @@ impl Session {
     fn drop_frame(&mut self, stamp: Stamp, reason: DropReason) {
         self.stats.count_drop(reason);
         self.events.push_back(Event::Dropped(Dropped { stamp, reason }));
-    }
-
-    /// Codes a frame to `ready` and `data`, or tells why not.
-    fn compress(&mut self, stamp: Stamp, frame: &Frame<'_>, now: Duration) {
-        let wanted = self.goal().plan(self.network().as_ref()).scale;
-        match self.try_compress(stamp, frame, now) {
-            Ok(info) => {
-                self.link.send(info.compressed_bytes, now);
-                self.sent_at = Some(now);
-                let is_full = |link_bytes: u32| 4 * info.compressed_bytes >= 3 * link_bytes as usize;
-                self.short = if info.plan.link_bytes.is_some_and(is_full) { self.short + 1 } else { 0 };
-                self.controller.sent(stamp.frame_number, info.compressed_bytes as u32, now);
-                if let Some(bitrate) = &mut self.bitrate {
-                    bitrate.sent(now, info.compressed_bytes);
-                }
-                // A packet of another codec, which took the place of one that failed, starts nothing for those to come.
-                let is_start = info.keyframe && info.codec == self.config.codec;
-                self.keyframe_wanted = (self.keyframe_wanted && !is_start) || info.codec != self.config.codec;
-                self.until_coded = info.plan.frame_divisor - 1;
-                self.ladder.note(wanted, info.plan.scale, now);
-                self.learn(&info);
-                self.stats.count_packet(&info);
-                self.ready = Some(info);
-            }
-            Err(error) => {
-                self.stats.failed += 1;
-                self.events.push_back(Event::Failed(Failed { stamp, error }));
-            }
-        }
-    }
-
-    fn try_compress(&mut self, stamp: Stamp, source: &Frame<'_>, now: Duration) -> Result<PacketInfo> {
-        let plan = self.plan(now);
-        let start = self.coder.now();
-        let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
-        let frame = if plan.scale == Scale::FULL {
-            *source
-        } else {
-            self.resizer.resize(source, width, height, &mut self.scaled)?;
-            self.scaled.as_frame().with_color(source.color())
-        };
-        let resize_us = self.coder.now().saturating_sub(start).as_micros() as u64;
-        self.data.clear();
-        let preset = self.effort.preset();
-        let kept = self.promise.keep(&mut self.coder, &self.config, preset, &plan, &frame, &mut self.data)?;
-        if kept.codec == Codec::H264 {
-            self.effort.note(Duration::from_micros(kept.encode_us));
-        }
-        self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
-        let mut info = PacketInfo {
-            stamp,
-            codec: kept.codec,
-            width,
-            height,
-            keyframe: kept.coded.keyframe,
-            original_bytes: source.raw_bytes(),
-            compressed_bytes: kept.coded.bytes,
-            quality: kept.coded.quality,
-            qp: kept.coded.h264.map(|stats| stats.qp),
-            preset: kept.coded.h264.map(|stats| stats.preset),
-            plan,
-            psnr_db: kept.coded.measured.map(|m| m.psnr_db).filter(|psnr| psnr.is_finite()),
-            ssim: kept.coded.measured.map(|m| m.ssim),
-            times: StageTimes { resize_us, encode_us: kept.encode_us, measure_us: kept.measure_us },
-            fallback: kept.fallback,
-        };
-        let late = info.times.total_us() > u64::from(self.config.max_latency_ms) * 1_000;
-        self.promise.note_late(late);
-        if late && info.fallback.is_none() {
-            info.fallback = Some(Fallback::Latency);
-        }
-        Ok(info)
-    }
-
-    /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing.
-    fn learn(&mut self, info: &PacketInfo) {
-        let has_half = |link_bytes: u32| 2 * info.compressed_bytes <= link_bytes as usize;
-        if info.fallback == Some(Fallback::Budget) && info.plan.link_bytes.is_some_and(has_half) {
-            return;
-        }
-        let pixels = f64::from(info.width) * f64::from(info.height);
-        match info.codec {
-            Codec::Jpeg => {
-                self.complexity = Goal::learn(self.complexity, pixels, info.quality, info.compressed_bytes);
-            }
-            Codec::H264 => self.h264.learn(pixels, info.quality, info.keyframe, info.compressed_bytes),
-            Codec::Lossless => {}
-        }
     }
 }

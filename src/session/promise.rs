@@ -57,18 +57,20 @@ impl Promise {
         self.needed.map_or(0, |quality| quality.round() as u8)
     }
 
-    /// Codes `frame` as planned, with H.264's `preset`, at a higher quality where the floor needs it: over the reduction promised if need be, never
-    /// over what the link carries.
+    /// Codes `frame` as planned, with H.264's `preset`, at a higher quality where the floor needs it: over the reduction promised if
+    /// need be, never over what the link carries. What
+    /// `matters` is always measured.
     pub(crate) fn keep(
         &mut self,
         coder: &mut Coder,
         config: &SessionConfig,
         preset: Preset,
-        plan: &Plan,
+        (plan, matters): (&Plan, bool),
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Kept> {
         let mut order = self.order(config, preset, plan);
+        order.measure |= matters;
         let mut kept = self.code_somehow(coder, frame, &mut order, out)?;
         if kept.codec == Codec::Lossless {
             return Ok(kept);
@@ -86,7 +88,7 @@ impl Promise {
                 kept.fallback = kept.fallback.or(Some(Fallback::Budget));
                 self.note_need(&kept, floor);
                 // The next frame is finer at once, where this one left room.
-                if limit.is_some_and(|limit| 2 * kept.coded.bytes <= limit) && passes > 0 {
+                if limit.is_some_and(|limit| 2 * kept.coded.bytes <= limit) && passes > 0 && !kept.is_blank() {
                     self.floor_quality = finer;
                 }
                 return Ok(kept);
@@ -158,7 +160,7 @@ impl Promise {
 
     /// Follows the quality that would have kept the floor.
     fn note_need(&mut self, kept: &Kept, floor: f64) {
-        let Some(measured) = kept.coded.measured else { return };
+        let Some(measured) = kept.coded.measured.filter(|_| !kept.is_blank()) else { return };
         let aim = floor + (1.0 - floor) * FLOOR_MARGIN;
         let seen = quality_for(kept.coded.quality, measured.ssim, aim).clamp(1.0, 100.0);
         let before = *self.needed.get_or_insert(seen);
@@ -196,6 +198,11 @@ impl Promise {
 }
 
 impl Kept {
+    /// Whether the bytes weren't enough for any picture.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.coded.h264.is_some_and(|stats| stats.is_blank())
+    }
+
     /// Whether the frame, coded again at another quality, is likely to take no more than `limit` bytes. A P frame would become a
     /// keyframe, and that is more than a link carries at once.
     fn may_stay_within(&self, quality: u8, limit: usize) -> bool {

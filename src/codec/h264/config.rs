@@ -1,5 +1,6 @@
 //! What an encoder is opened with, and what is asked of each frame.
 
+use super::encoder::MAX_RETRIES;
 use super::nal::Framing;
 use super::params::Profile;
 use super::tools::Preset;
@@ -118,6 +119,13 @@ pub struct H264Stats {
     pub intra: f32,
     /// Times the frame was coded again to come near its target or to keep within its bytes.
     pub retries: u32,
+}
+
+impl H264Stats {
+    /// Whether even the coarsest picture was over its bytes, so that hardly anything of it was coded.
+    pub fn is_blank(&self) -> bool {
+        self.retries > MAX_RETRIES
+    }
 }
 
 pub(super) fn check_size(width: u32, height: u32) -> Result<()> {

@@ -44,7 +44,7 @@ const TARGET_TOLERANCE: usize = 10;
 /// Times a frame is coded again to come nearer.
 const TARGET_RETRIES: u32 = 2;
 /// Times a frame is coded again before it is given up to the least there is.
-const MAX_RETRIES: u32 = 3;
+pub(super) const MAX_RETRIES: u32 = 3;
 
 /// Encodes a stream of frames as H.264. Its packets are access units in decoding order, which is display order.
 #[derive(Debug)]

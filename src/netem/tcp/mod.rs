@@ -36,6 +36,8 @@ pub struct TcpConfig {
     pub window_bytes: u32,
     /// Whether the congestion window shrinks to its first size after idling.
     pub restarts_after_idle: bool,
+    /// What a retransmission timeout is at least beyond a round trip, ms: Linux's `tcp_rto_min_us`, or `rto_min` of a route.
+    pub least_timeout_ms: u32,
 }
 
 impl Default for TcpConfig {
@@ -47,6 +49,7 @@ impl Default for TcpConfig {
             http2_bytes: 64 << 10,
             window_bytes: 2 << 20,
             restarts_after_idle: false,
+            least_timeout_ms: 200,
         }
     }
 }
@@ -59,6 +62,7 @@ impl TcpConfig {
         http2_bytes: 400 << 10,
         window_bytes: 2 << 20,
         restarts_after_idle: true,
+        least_timeout_ms: 200,
     };
 
     /// Checks every field.
@@ -70,6 +74,7 @@ impl TcpConfig {
         check("socket_bytes", self.socket_bytes)?;
         check("unsent_bytes", self.unsent_bytes.unwrap_or(self.socket_bytes))?;
         check("http2_bytes", self.http2_bytes)?;
-        check("window_bytes", self.window_bytes)
+        check("window_bytes", self.window_bytes)?;
+        limits::check("least_timeout_ms", f64::from(self.least_timeout_ms), &(1.0..=60_000.0))
     }
 }

@@ -8,8 +8,8 @@ use super::{HEADER_BYTES, SEGMENT_BYTES};
 
 /// Transmissions that have to be acknowledged after one for it to be lost.
 const REORDERING: u64 = 3;
-/// Bounds of the retransmission timeout, ms.
-const TIMEOUT_MS: (f64, f64) = (200.0, 60_000.0);
+/// The longest retransmission timeout, and the one before a round trip is known, ms.
+const LONGEST_TIMEOUT_MS: f64 = 60_000.0;
 const FIRST_TIMEOUT_MS: f64 = 1000.0;
 
 /// Data in a packet.
@@ -49,6 +49,8 @@ struct Sent {
 /// The sending end: written bytes become segments.
 #[derive(Debug, Default)]
 pub(in crate::netem) struct Outbound {
+    /// What a timeout is at least, beyond a round trip, ms.
+    least_timeout_ms: f64,
     window: Cubic,
     /// Offsets: all before is acknowledged, sent, written.
     acknowledged: u64,
@@ -76,6 +78,10 @@ pub(in crate::netem) struct Outbound {
 }
 
 impl Outbound {
+    pub(super) fn new(least_timeout_ms: u32) -> Self {
+        Self { least_timeout_ms: least_timeout_ms.into(), ..Self::default() }
+    }
+
     /// Takes over bytes of the stream.
     pub(super) fn write(&mut self, bytes: u64) {
         self.written += bytes;
@@ -243,9 +249,10 @@ impl Outbound {
         }
     }
 
+    /// As Linux reckons it: the variation counts for at least the least timeout, and a round trip comes on top.
     fn timeout_ms(&self) -> f64 {
         let timeout_ms =
-            self.smoothed_ms.map_or(FIRST_TIMEOUT_MS, |ms| (ms + 4.0 * self.variation_ms).max(TIMEOUT_MS.0));
-        (timeout_ms * f64::from(1_u32 << self.backoff.min(16))).min(TIMEOUT_MS.1)
+            self.smoothed_ms.map_or(FIRST_TIMEOUT_MS, |ms| ms + (4.0 * self.variation_ms).max(self.least_timeout_ms));
+        (timeout_ms * f64::from(1_u32 << self.backoff.min(16))).min(LONGEST_TIMEOUT_MS)
     }
 }

@@ -47,7 +47,7 @@ fn unframed(bytes: u64) -> u64 {
 
 impl Stream {
     pub(in crate::netem) fn new(config: TcpConfig) -> Self {
-        let (outbound, inbound) = (Outbound::default(), Inbound::default());
+        let (outbound, inbound) = (Outbound::new(config.least_timeout_ms), Inbound::default());
         Self { config, outbound, inbound, buffered: 0, length: 0, entries: VecDeque::new() }
     }
 

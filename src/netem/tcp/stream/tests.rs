@@ -95,3 +95,21 @@ fn a_timeout_for_nothing_is_taken_back() {
     stream.acknowledge(&ack, 1_100);
     assert_eq!(burst(&mut stream, 1_100).len(), 2);
 }
+
+#[test]
+fn a_timeout_is_a_round_trip_and_the_least_one_at_least() {
+    for least_timeout_ms in [200, 1_000] {
+        let mut stream = Stream::new(TcpConfig { least_timeout_ms, ..TcpConfig::default() });
+        let mut pieces = Vec::new();
+        // The variation of a round trip that is always the same vanishes.
+        for round in 0..40 {
+            stream.write(round, 1_000);
+            let segment = burst(&mut stream, 40 * round)[0];
+            let ack = stream.arrived(segment, &mut pieces);
+            stream.acknowledge(&ack, 40 * round + 40);
+        }
+        stream.write(40, 1_000);
+        let sends: Vec<u64> = (1_600..3_000).filter(|&ms| stream.emit(ms).is_some()).collect();
+        assert_eq!(sends[..2], [1_600, 1_640 + u64::from(least_timeout_ms)]);
+    }
+}
