@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use super::{Budgets, Pool, Room, STEP_BYTES};
 use crate::service::refusal::Refusal;
@@ -22,6 +23,8 @@ pub(crate) struct Intake {
     given_up: AtomicBool,
     /// Whether it is us who keep it from going on, for want of room.
     waits: AtomicBool,
+    /// What ends it: its call first, and where that is of no use its connection.
+    cuts: [CancellationToken; 2],
 }
 
 /// A message that isn't whole.
@@ -37,8 +40,11 @@ pub(super) struct Unfinished {
 #[derive(Debug, Default)]
 struct Held {
     room: Room,
-    /// Room of what is sent back; held until the request has ended.
-    kept: Room,
+    /// Room of what is to be sent back; it goes with it.
+    owed: Room,
+    /// Pieces of it that the transport has and hasn't written, and since when it has written none.
+    unsent: usize,
+    unsent_since: Option<Instant>,
     /// Bytes held for, of which so many belong to a message that isn't whole.
     bytes: usize,
     partial: usize,
@@ -53,7 +59,7 @@ fn steps(bytes: usize) -> usize {
 }
 
 impl Intake {
-    pub(super) fn new(id: u64, budgets: Arc<Budgets>, pools: Vec<Pool>) -> Self {
+    pub(super) fn new(id: u64, budgets: Arc<Budgets>, pools: Vec<Pool>, cuts: [CancellationToken; 2]) -> Self {
         Self {
             id,
             budgets,
@@ -61,6 +67,7 @@ impl Intake {
             held: Mutex::default(),
             given_up: AtomicBool::new(false),
             waits: AtomicBool::new(false),
+            cuts,
         }
     }
 
@@ -88,9 +95,63 @@ impl Intake {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` where there is none.
     pub(crate) fn keep(&self, bytes: usize) -> Result<(), Refusal> {
-        let room = self.take(steps(bytes))?;
-        self.held().kept.merge(room);
+        self.owe(self.take(steps(bytes))?);
         Ok(())
+    }
+
+    /// Room for an answer of `bytes`: of the `room` that its frame has had, and more where that isn't enough.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` where there is none.
+    pub(crate) fn convert(&self, room: &mut Room, bytes: usize) -> Result<Room, Refusal> {
+        let wanted = steps(bytes);
+        let mut own = room.split(wanted);
+        if own.steps < wanted {
+            own.merge(self.take(wanted - own.steps)?);
+        }
+        Ok(own)
+    }
+
+    /// Holds the room of an answer until it was sent.
+    pub(crate) fn owe(&self, room: Room) {
+        self.held().owed.merge(room);
+    }
+
+    /// Hands over the room of the next `bytes` that are sent.
+    pub(super) fn pay(&self, bytes: usize) -> Room {
+        self.held().owed.split(steps(bytes))
+    }
+
+    /// Takes note of a piece that the transport has.
+    pub(super) fn piece_given(&self) {
+        let mut held = self.held();
+        held.unsent += 1;
+        held.unsent_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Takes note of a piece that it has written, or given up.
+    pub(super) fn piece_gone(&self) {
+        let mut held = self.held();
+        held.unsent = held.unsent.saturating_sub(1);
+        held.unsent_since = (held.unsent > 0).then(Instant::now);
+    }
+
+    /// Ends the call where its reader has taken nothing for as long as `stall`, and the connection where that hasn't helped.
+    /// Whether it has.
+    pub(super) fn cut_where_stalled(&self, stall: Duration) -> bool {
+        let mut held = self.held();
+        if held.unsent_since.is_none_or(|since| since.elapsed() < stall) {
+            return false;
+        }
+        held.unsent_since = Some(Instant::now());
+        drop(held);
+        let [call, connection] = &self.cuts;
+        if call.is_cancelled() {
+            connection.cancel()
+        } else {
+            call.cancel()
+        }
+        true
     }
 
     /// What the receiving of it was refused with, if it was.
@@ -201,7 +262,7 @@ impl Intake {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    pub(super) fn budgets(&self) -> &Budgets {
+    pub(crate) fn budgets(&self) -> &Budgets {
         &self.budgets
     }
 
@@ -222,8 +283,8 @@ mod tests {
     use crate::service::admission::Admission;
 
     fn intake() -> (Arc<Budgets>, Arc<Intake>) {
-        let budgets = Arc::new(Budgets::new(1, Admission { room_ms: 50, ..Admission::default() }));
-        let intake = budgets.intake(None, None);
+        let budgets = Arc::new(Budgets::new(1, 1, Admission { room_ms: 50, ..Admission::default() }));
+        let intake = budgets.intake(None, None, Default::default());
         (budgets, intake)
     }
 
@@ -251,6 +312,45 @@ mod tests {
         assert_eq!(budgets.bytes_in_flight(), 293 * 1024);
         drop(intake);
         assert_eq!(budgets.bytes_in_flight(), 0);
+    }
+
+    #[test]
+    fn a_packet_takes_the_room_of_its_frame_until_it_is_sent() {
+        let (budgets, intake) = intake();
+        let mut frame = intake.admit(600_000).unwrap();
+        let packet = intake.convert(&mut frame, 100_000).unwrap();
+        drop(frame);
+        assert_eq!(budgets.bytes_in_flight(), 98 * 1024);
+        intake.owe(packet);
+        // As gRPC frames it, in two pieces.
+        let first = intake.pay(65_536);
+        let second = intake.pay(34_500);
+        drop(first);
+        assert_eq!(budgets.bytes_in_flight(), 34 * 1024);
+        drop(second);
+        assert_eq!(budgets.bytes_in_flight(), 0);
+        let larger = intake.convert(&mut Room::default(), 1 << 20).unwrap();
+        assert!(intake.convert(&mut Room::default(), 1).is_err());
+        drop(larger);
+    }
+
+    #[test]
+    fn who_takes_nothing_loses_the_call_and_then_the_connection() {
+        let budgets = Arc::new(Budgets::new(1, 1, Admission::default()));
+        let cuts: [CancellationToken; 2] = Default::default();
+        let intake = budgets.intake(None, None, cuts.clone());
+        let are_cut = || cuts.each_ref().map(CancellationToken::is_cancelled);
+        assert!(!intake.cut_where_stalled(Duration::ZERO), "nothing waits");
+        intake.piece_given();
+        intake.piece_given();
+        assert!(!intake.cut_where_stalled(Duration::from_secs(600)));
+        intake.piece_gone();
+        assert_eq!(budgets.cut_stalled(Duration::ZERO), 1);
+        assert_eq!(are_cut(), [true, false]);
+        assert_eq!(budgets.cut_stalled(Duration::ZERO), 1);
+        assert_eq!(are_cut(), [true, true]);
+        intake.piece_gone();
+        assert_eq!(budgets.cut_stalled(Duration::ZERO), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Where the whole runs short, messages that aren't whole yet are given up: first what has been lying half-sent for longest, then
 //! what holds most. So a caller who sends goes before one who only occupies, and one who needs little before one who takes all.
 
+mod answer;
 mod config;
 mod delay;
 mod framing;
@@ -17,7 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
+pub(crate) use answer::follow_readers;
 pub use config::Admission;
 pub(crate) use delay::{Delay, Shed};
 pub(crate) use intake::Intake;
@@ -77,6 +80,11 @@ impl Room {
         }
     }
 
+    /// Gives what `bytes` take away, so far as it is there.
+    fn split_bytes(&mut self, bytes: usize) -> Self {
+        self.split(bytes.div_ceil(STEP_BYTES))
+    }
+
     /// Gives at most `steps` of it away.
     fn split(&mut self, steps: usize) -> Self {
         let steps = steps.min(self.steps);
@@ -91,6 +99,8 @@ impl Room {
 pub(crate) struct Budgets {
     config: Admission,
     whole: Pool,
+    /// Memory of open sessions.
+    sessions: Pool,
     callers: Mutex<HashMap<String, Weak<Semaphore>>>,
     /// Requests that are being received.
     intakes: Mutex<Intakes>,
@@ -104,11 +114,12 @@ struct Intakes {
 }
 
 impl Budgets {
-    /// Room for `mib` mebibytes of all callers.
-    pub(crate) fn new(mib: u32, config: Admission) -> Self {
+    /// Room for `mib` mebibytes of all callers, and `session_mib` for what their sessions hold themselves.
+    pub(crate) fn new(mib: u32, session_mib: u32, config: Admission) -> Self {
         Self {
             config,
             whole: Pool::new("all callers", mib),
+            sessions: Pool::new("open sessions", session_mib),
             callers: Mutex::default(),
             intakes: Mutex::new(Intakes { all: HashMap::new(), next: 0, last_shed: None }),
         }
@@ -123,15 +134,42 @@ impl Budgets {
         Pool::new("this connection", self.config.connection_mib)
     }
 
-    /// What a request from `caller` over `connection` takes its bytes from.
-    pub(crate) fn intake(self: &Arc<Self>, connection: Option<&Pool>, caller: Option<&str>) -> Arc<Intake> {
+    /// Room for a session's own memory.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` where those that are open leave none.
+    pub(crate) fn lodge(&self, bytes: usize) -> Result<Room, Refusal> {
+        let steps = bytes.div_ceil(STEP_BYTES);
+        let count = u32::try_from(steps).unwrap_or(u32::MAX);
+        match Arc::clone(&self.sessions.steps).try_acquire_many_owned(count) {
+            Ok(permit) => Ok(Room { permits: vec![permit], steps }),
+            Err(_) => {
+                let (taken, total) = (self.session_bytes(), self.sessions.total * STEP_BYTES);
+                let told = format!("a session of {bytes} bytes has no room: {taken} of {total} are taken by others");
+                Err(Refusal::busy(told))
+            }
+        }
+    }
+
+    /// Bytes that open sessions have taken for themselves.
+    pub(crate) fn session_bytes(&self) -> usize {
+        (self.sessions.total - self.sessions.steps.available_permits()) * STEP_BYTES
+    }
+
+    /// What a request from `caller` over `connection` takes its bytes from. `cuts` end its call, and its connection.
+    pub(crate) fn intake(
+        self: &Arc<Self>,
+        connection: Option<&Pool>,
+        caller: Option<&str>,
+        cuts: [CancellationToken; 2],
+    ) -> Arc<Intake> {
         let caller = caller.map(|name| self.caller(name));
         // The whole comes last: who waits for it holds nothing of it.
         let pools = [connection.cloned(), caller, Some(self.whole.clone())];
         let mut intakes = self.intakes();
         let id = intakes.next;
         intakes.next += 1;
-        let intake = Arc::new(Intake::new(id, Arc::clone(self), pools.into_iter().flatten().collect()));
+        let intake = Arc::new(Intake::new(id, Arc::clone(self), pools.into_iter().flatten().collect(), cuts));
         intakes.all.insert(id, Arc::downgrade(&intake));
         intake
     }
@@ -155,15 +193,14 @@ impl Budgets {
     /// where none lies idle, the one that holds most, if that is more than `wanting` does.
     fn shed(&self, wanting: &Intake) {
         let now = Instant::now();
-        // Whoever drops the last hold of an intake has it forgotten: not while the list is locked.
-        let live: Vec<_> = {
+        {
             let mut intakes = self.intakes();
             if intakes.last_shed.is_some_and(|last| now.duration_since(last) < SHED_PAUSE) {
                 return;
             }
             intakes.last_shed = Some(now);
-            intakes.all.values().filter_map(Weak::upgrade).collect()
-        };
+        }
+        let live = self.live();
         let mine = wanting.unfinished().map_or(0, |mine| mine.bytes);
         let others = live.iter().filter(|other| other.id() != wanting.id());
         let others: Vec<_> = others.filter_map(|other| Some((other.unfinished()?, other))).collect();
@@ -174,6 +211,16 @@ impl Budgets {
         if let Some((_, other)) = idle.or_else(largest) {
             other.give_up();
         }
+    }
+
+    /// Ends calls whose readers have taken nothing of what waits for them for as long as `stall`; how many.
+    pub(crate) fn cut_stalled(&self, stall: Duration) -> usize {
+        self.live().iter().filter(|intake| intake.cut_where_stalled(stall)).count()
+    }
+
+    /// Requests that are open. Whoever drops the last hold of one has it forgotten: not while the list is locked.
+    fn live(&self) -> Vec<Arc<Intake>> {
+        self.intakes().all.values().filter_map(Weak::upgrade).collect()
     }
 
     fn forget(&self, id: u64) {
@@ -205,13 +252,13 @@ mod tests {
     use super::*;
 
     fn budgets(mib: u32) -> Arc<Budgets> {
-        Arc::new(Budgets::new(mib, Admission { connection_mib: 2, caller_mib: 3, ..Admission::default() }))
+        Arc::new(Budgets::new(mib, 1, Admission { connection_mib: 2, caller_mib: 3, ..Admission::default() }))
     }
 
     #[test]
     fn what_is_taken_comes_back() {
         let budgets = budgets(1);
-        let intake = budgets.intake(None, None);
+        let intake = budgets.intake(None, None, Default::default());
         let first = intake.admit(1_000_000).unwrap();
         let refusal = intake.admit(100_000).unwrap_err();
         assert_eq!(refusal.code, tonic::Code::ResourceExhausted);
@@ -227,9 +274,9 @@ mod tests {
     fn connections_and_callers_have_bounds_of_their_own() {
         let budgets = budgets(64);
         let connections = [budgets.connection(), budgets.connection()];
-        let one = budgets.intake(Some(&connections[0]), Some("ann"));
-        let two = budgets.intake(Some(&connections[1]), Some("ann"));
-        let other = budgets.intake(Some(&connections[1]), Some("bob"));
+        let one = budgets.intake(Some(&connections[0]), Some("ann"), Default::default());
+        let two = budgets.intake(Some(&connections[1]), Some("ann"), Default::default());
+        let other = budgets.intake(Some(&connections[1]), Some("bob"), Default::default());
         let held = one.admit(2 << 20).unwrap();
         assert!(one.admit(1).unwrap_err().message.contains("this connection"));
         let more = two.admit(1 << 20).unwrap();
@@ -241,10 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn sessions_have_room_of_their_own() {
+        let budgets = budgets(64);
+        let held = budgets.lodge(700_000).unwrap();
+        assert_eq!((budgets.session_bytes(), budgets.bytes_in_flight()), (684 * 1024, 0));
+        let refusal = budgets.lodge(700_000).unwrap_err();
+        assert!(refusal.code == tonic::Code::ResourceExhausted && refusal.message.contains("1048576"), "{refusal:?}");
+        drop(held);
+        assert!(budgets.lodge(1 << 20).is_ok());
+        assert_eq!(budgets.session_bytes(), 0);
+    }
+
+    #[test]
     fn callers_and_requests_that_have_gone_are_forgotten() {
         let budgets = budgets(64);
         for caller in 0..10_000 {
-            drop(budgets.intake(None, Some(&caller.to_string())));
+            drop(budgets.intake(None, Some(&caller.to_string()), Default::default()));
         }
         assert!(budgets.callers.lock().unwrap().len() <= 2 * MIN_SWEEP);
         assert!(budgets.intakes().all.is_empty());
