@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,9 +19,12 @@ const RETRY: Duration = Duration::from_millis(20);
 pub(crate) struct Intake {
     id: u64,
     budgets: Arc<Budgets>,
-    pools: Vec<Pool>,
+    connection: Option<Pool>,
+    caller: Option<Pool>,
     held: Mutex<Held>,
     given_up: AtomicBool,
+    /// Who reads it, and is to learn that it was given up.
+    reader: Mutex<Option<Waker>>,
     /// Whether it is us who keep it from going on, for want of room.
     waits: AtomicBool,
     /// What ends it: its call first, and where that is of no use its connection.
@@ -59,13 +63,21 @@ fn steps(bytes: usize) -> usize {
 }
 
 impl Intake {
-    pub(super) fn new(id: u64, budgets: Arc<Budgets>, pools: Vec<Pool>, cuts: [CancellationToken; 2]) -> Self {
+    /// Of a `connection` and of a caller, where they have bounds of their own.
+    pub(super) fn new(
+        id: u64,
+        budgets: Arc<Budgets>,
+        [connection, caller]: [Option<Pool>; 2],
+        cuts: [CancellationToken; 2],
+    ) -> Self {
         Self {
             id,
             budgets,
-            pools,
+            connection,
+            caller,
             held: Mutex::default(),
             given_up: AtomicBool::new(false),
+            reader: Mutex::default(),
             waits: AtomicBool::new(false),
             cuts,
         }
@@ -192,13 +204,23 @@ impl Intake {
     /// # Errors
     /// The pool that has none.
     pub(super) fn take(&self, steps: usize) -> Result<Room, Refusal> {
-        let mut room = Room { permits: Vec::with_capacity(self.pools.len()), steps };
-        let count = u32::try_from(steps).unwrap_or(u32::MAX);
-        for pool in &self.pools {
-            let permit = Arc::clone(&pool.steps).try_acquire_many_owned(count).map_err(|_| pool.refusal())?;
-            room.permits.push(permit);
+        let mut own = Vec::with_capacity(2);
+        for pool in self.own() {
+            own.push(pool.permit(steps)?);
         }
-        Ok(room)
+        let common = self.budgets.whole.permit(steps).or_else(|refusal| self.small(steps).ok_or(refusal))?;
+        Ok(Room { own, common: vec![common], steps })
+    }
+
+    /// The bounds that aren't all callers'.
+    fn own(&self) -> impl Iterator<Item = &Pool> {
+        self.connection.iter().chain(&self.caller)
+    }
+
+    /// Room of what is kept for those who hold little, as this connection does with it.
+    fn small(&self, steps: usize) -> Option<OwnedSemaphorePermit> {
+        let is_small = self.connection.as_ref().is_some_and(|connection| self.budgets.is_small(connection));
+        if is_small { self.budgets.small.permit(steps).ok() } else { None }
     }
 
     /// Room in every pool, waited for: where the whole runs short, what others have left half-sent is given up.
@@ -214,11 +236,16 @@ impl Intake {
     }
 
     async fn take_until(&self, steps: usize, until: tokio::time::Instant) -> Result<Room, Refusal> {
-        let mut room = Room { permits: Vec::with_capacity(self.pools.len()), steps };
-        for pool in &self.pools {
-            room.permits.push(self.wait_for(pool, steps, until).await?);
+        let mut own = Vec::with_capacity(2);
+        for pool in self.own() {
+            own.push(self.wait_for(pool, steps, until).await?);
         }
-        Ok(room)
+        // The whole comes last: who waits for it holds nothing of it.
+        let common = match self.small(steps) {
+            Some(room) => room,
+            None => self.wait_for(&self.budgets.whole, steps, until).await?,
+        };
+        Ok(Room { own, common: vec![common], steps })
     }
 
     /// Waits for room in a pool, in turn.
@@ -229,14 +256,18 @@ impl Intake {
         until: tokio::time::Instant,
     ) -> Result<OwnedSemaphorePermit, Refusal> {
         let count = u32::try_from(steps).unwrap_or(u32::MAX);
-        let mut turn = std::pin::pin!(Arc::clone(&pool.steps).acquire_many_owned(count));
+        let mut turn = std::pin::pin!(Arc::clone(pool.steps()).acquire_many_owned(count));
+        let is_whole = Arc::ptr_eq(pool.steps(), self.budgets.whole.steps());
         loop {
             let retry = (tokio::time::Instant::now() + RETRY).min(until);
             match tokio::time::timeout_at(retry, turn.as_mut()).await {
                 Ok(taken) => return taken.map_err(|_| pool.refusal()),
                 Err(_) if tokio::time::Instant::now() >= until => return Err(pool.refusal()),
                 Err(_) if self.is_given_up() => return Err(pool.refusal()),
-                Err(_) if Arc::ptr_eq(&pool.steps, &self.budgets.whole.steps) => self.budgets.shed(self),
+                Err(_) if is_whole => match self.small(steps) {
+                    Some(room) => return Ok(room),
+                    None => self.budgets.shed(self),
+                },
                 Err(_) => {}
             }
         }
@@ -255,11 +286,26 @@ impl Intake {
 
     /// Asks the request's reader to end it.
     pub(super) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.given_up.store(true, Ordering::Release);
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Whether it was given up; if not, its reader is woken when it is.
+    pub(super) fn poll_given_up(&self, context: &Context<'_>) -> bool {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if !reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
+            *reader = Some(context.waker().clone());
+        }
+        // After the waker is there: whoever gives it up takes that afterwards.
+        drop(reader);
+        self.is_given_up()
     }
 
     pub(super) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+        self.given_up.load(Ordering::Acquire)
     }
 
     pub(crate) fn budgets(&self) -> &Budgets {
@@ -283,7 +329,7 @@ mod tests {
     use crate::service::admission::Admission;
 
     fn intake() -> (Arc<Budgets>, Arc<Intake>) {
-        let budgets = Arc::new(Budgets::new(1, 1, Admission { room_ms: 50, ..Admission::default() }));
+        let budgets = Arc::new(Budgets::new(2, 1, Admission { room_ms: 50, ..Admission::default() }));
         let intake = budgets.intake(None, None, Default::default());
         (budgets, intake)
     }
@@ -368,7 +414,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_room_gets_it_or_is_told() {
         let (budgets, intake) = intake();
-        let held = intake.admit(1 << 20).unwrap();
+        let held = intake.admit(3 << 19).unwrap();
         let refusal = Arc::clone(&intake).take_in_time(1).await.unwrap_err();
         assert!(refusal.message.contains("all callers"), "{refusal:?}");
         let waiting = tokio::spawn(Arc::clone(&intake).take_in_time(1_024));

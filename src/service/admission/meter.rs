@@ -64,10 +64,6 @@ impl Metered {
             let tick = self.tick.get_or_insert_with(|| Box::pin(sleep(TICK.min(patience))));
             ready!(tick.as_mut().poll(context));
             self.tick = None;
-            if self.intake.is_given_up() {
-                self.telemetry.message_cut("given up for another");
-                return Poll::Ready(Refusal::busy("the message lay half-sent, and others need its room"));
-            }
             let Some(late) = Instant::now().checked_duration_since(due) else { continue };
             let wanted = config.progress_kib_per_second as usize * 1024 * config.progress_ms as usize / 1_000;
             if arrived >= wanted || late > patience {
@@ -179,6 +175,10 @@ impl HttpBody for Metered {
             }
             if this.has_ended {
                 return Poll::Ready(None);
+            }
+            if this.intake.poll_given_up(context) {
+                this.telemetry.message_cut("given up for another");
+                return this.fail(Refusal::busy("the message lay half-sent, and others need its room"));
             }
             if this.waiting.is_none()
                 && let Some(other) = ready!(this.receive(context))

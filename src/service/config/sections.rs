@@ -247,8 +247,8 @@ pub struct ServiceLimits {
     /// Calls and streams at once on one connection, 1..=1000. Fixed.
     #[validate(range(min = 1, max = 1_000, message = "1..=1000"))]
     pub max_streams_per_connection: u32,
-    /// Memory for frames in flight of all callers together, MiB, 64..=1048576: two thirds are for their bytes, the rest is for
-    /// the buffers around them. Fixed.
+    /// Memory for frames in flight of all callers together, MiB, 64..=1048576: half is for their bytes, a
+    /// sixth for those of connections that hold little, and the rest for the buffers around them. Fixed.
     #[validate(range(min = 64, max = 1_048_576, message = "64..=1048576"))]
     pub max_in_flight_mib: u32,
     /// Memory that open sessions may take for themselves, their pictures and tables, MiB, 16..=1048576; a session for which there is none
