@@ -16,7 +16,7 @@ mod store;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -39,6 +39,9 @@ use crate::service::telemetry::Telemetry;
 
 /// Records written at once.
 const BATCH: usize = 512;
+/// Time that the start of a server waits for the store's file. After a crash on a busy disk it may take longer: what was written is
+/// then told later, and what is to be written waits.
+const OPEN: Duration = Duration::from_millis(500);
 /// Time between two looks at what other instances have written.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -87,12 +90,17 @@ impl fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Opens the store and starts its writer. A database that is down is no error: what it knows is learnt when it is back.
+    /// Opens the store and starts its writer. A database that is down is no error, nor is a file that takes long to open: what they know
+    /// is learnt when they are there.
     ///
     /// # Errors
     /// In words: a directory that can't be used.
     pub(crate) async fn open(config: &StoreConfig, telemetry: &Arc<Telemetry>) -> Result<Arc<Self>, String> {
         let store = Arc::new(Store::open(config)?);
+        let is_open = match timeout_at(Instant::now() + OPEN, store.opened()).await {
+            Ok(opened) => opened.map(|()| true)?,
+            Err(_) => false,
+        };
         let (queue, records) = mpsc::channel(config.queue_records as usize);
         let writer = tokio::spawn(write(records, Arc::clone(&store), Arc::clone(telemetry)));
         let this = Arc::new(Self {
@@ -125,8 +133,11 @@ impl Ledger {
                     tokio::time::sleep(REFRESH).await;
                 }
             });
-        } else {
+        } else if is_open {
             this.refresh().await.map_err(|error| error.to_string())?;
+        } else {
+            tracing::warn!("the store takes long to open: usage and settings are told when it has");
+            tokio::spawn(late(Arc::downgrade(&this), Arc::clone(&this.store)));
         }
         Ok(this)
     }
@@ -232,6 +243,20 @@ impl Ledger {
             tracing::error!("the ledger wasn't written to its end: its store is down");
         }
         self.store.close();
+    }
+}
+
+/// Learns what a store knows that takes long to open.
+async fn late(ledger: Weak<Ledger>, store: Arc<Store>) {
+    let opened = store.opened().await;
+    let Some(ledger) = ledger.upgrade() else { return };
+    let learnt = match opened {
+        Ok(()) => ledger.refresh().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    match learnt {
+        Ok(()) => tracing::info!("the store is open"),
+        Err(error) => tracing::error!(error, "the store can't be opened: usage is lost"),
     }
 }
 
