@@ -357,7 +357,7 @@ fn resident_bytes() -> usize {
 }
 
 /// What gauges are set to before they are told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Now {
     pub(crate) pool_threads: usize,
     pub(crate) pool_busy: usize,

@@ -82,12 +82,17 @@ impl Victim {
 
     /// Ends it; it must have seen no error. Tells its frames' times.
     pub(crate) async fn end(self) -> String {
+        self.count().await.1
+    }
+
+    /// As [`Victim::end`], with the number of its packets.
+    pub(crate) async fn count(self) -> (usize, String) {
         self.stop.store(true, Ordering::Relaxed);
         let took = self.task.await.expect("a victim without an error");
         let part = |part: fn(&Took) -> f64| quantile(0.99, &mut took.iter().map(part).collect::<Vec<_>>());
         let [queued, worked] = [part(|took| took.queued), part(|took| took.worked)];
         let all = quantiles(took.iter().map(|took| took.all).collect());
-        format!("{all} (p99 {queued:.0} ms queued, {worked:.0} ms worked on)")
+        (took.len(), format!("{all} (p99 {queued:.0} ms queued, {worked:.0} ms worked on)"))
     }
 
     /// The times of a stream that nobody disturbs, for so long.

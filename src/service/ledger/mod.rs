@@ -42,6 +42,8 @@ const BATCH: usize = 512;
 /// Time that the start of a server waits for the store's file. After a crash on a busy disk it may take longer: what was written is
 /// then told later, and what is to be written waits.
 const OPEN: Duration = Duration::from_millis(500);
+/// Days that a month may have begun later than it has: a clock that goes back by more was wrong before.
+const CLOCK_DAYS: u32 = 31;
 /// Time between two looks at what other instances have written.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -76,8 +78,12 @@ impl Month {
 
     /// Begins anew where the month has ended.
     fn turn(&mut self) {
-        let first_day = date::month_start(day_of(now_ms()));
-        if first_day != self.first_day {
+        self.turn_to(date::month_start(day_of(now_ms())));
+    }
+
+    /// A clock that is set back a little doesn't begin the month before again, whose bytes would then be forgotten.
+    fn turn_to(&mut self, first_day: u32) {
+        if first_day > self.first_day || first_day + CLOCK_DAYS < self.first_day {
             *self = Self { first_day, bytes: HashMap::new() };
         }
     }
@@ -342,6 +348,26 @@ mod tests {
         assert_eq!((rows.len(), rows[0].sums.sessions, rows[0].sums.bytes_out), (1, 3, 300));
         ledger.note(record("late", "ann", now_ms()));
         assert_eq!(ledger.usage(&all).await.unwrap(), rows, "what comes after the end is lost, and counted");
+    }
+
+    #[test]
+    fn a_clock_set_back_forgets_nothing_of_the_month() {
+        let (march, april) = (date::month_start(20_540), date::month_start(20_550));
+        assert_eq!(april - march, 31);
+        let mut month = Month::default();
+        month.turn_to(april);
+        month.bytes.insert("ann".to_owned(), 7);
+        // An hour back, at the beginning of the month, and forth again.
+        month.turn_to(march);
+        month.turn_to(april);
+        assert_eq!(month.bytes.get("ann"), Some(&7));
+        month.turn_to(april + 30);
+        assert!(month.bytes.is_empty());
+        // It was set to another year by mistake.
+        month.turn_to(april + 3_650);
+        month.bytes.insert("ann".to_owned(), 7);
+        month.turn_to(april);
+        assert!(month.bytes.is_empty() && month.first_day == april);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod inbox;
 mod job;
+mod outbox;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,11 +22,11 @@ use crate::service::ledger::Tally;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
-use crate::service::traces::{FrameTraces, Took};
-use crate::service::wire::{self, Opening, Source};
+use crate::service::traces::FrameTraces;
+use crate::service::wire::{Opening, Source};
 use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionConfig, Stamp};
 use inbox::Frame;
-use job::{Answer, Done, Lodging, Times};
+use job::{Done, Lodging, Times};
 
 /// Answers that may wait for the transport. While one does, the next frame waits too.
 pub(crate) const MAX_ANSWERS: usize = 1;
@@ -186,7 +187,8 @@ impl Stream {
             }
             let may_read = self.phase != Phase::HalfClosed && self.feedback.len() < MAX_FEEDBACK;
             let alarm = self.alarm(grace_ended);
-            let waits_for_reader = self.job.is_none() && self.has_work() && !self.is_read();
+            let is_pending = !self.waiting.is_empty() || self.wake.is_some();
+            let waits_for_reader = self.job.is_none() && is_pending && !self.is_read();
             tokio::select! {
                 () = self.answers.closed() => return Err(Gone),
                 _ = async { self.answers.reserve().await.is_ok() }, if waits_for_reader => {}
@@ -238,7 +240,7 @@ impl Stream {
     /// session.
     fn alarm(&self, grace_ended: Option<Instant>) -> Option<Instant> {
         let held = self.wake.filter(|_| self.job.is_none() && self.is_read()).map(|wake| self.begun + wake);
-        let grace = grace_ended.filter(|_| self.job.is_none());
+        let grace = grace_ended.filter(|_| self.job.is_none() && self.waiting.is_empty());
         held.into_iter().chain(grace).chain([self.next_part]).min()
     }
 
@@ -363,54 +365,6 @@ impl Stream {
         self.home = session.map_or(Home::Unopened, |session| Home::Here(Box::new(session)));
     }
 
-    /// Answers a frame that the session is done with.
-    async fn tell(&mut self, answer: Answer) -> Result<(), Gone> {
-        match answer {
-            Answer::Packet { info, data, room, times: Times { decode_us, queued } } => {
-                let arrived = self.settle(info.stamp);
-                let latency = arrived.map_or(Duration::ZERO, |arrived| arrived.elapsed());
-                self.place.entry.count_packet(&info, latency);
-                let took = Took { latency, queued, decode_us };
-                self.shared.telemetry.packet_made(&info, took);
-                self.traced.frame(&info, took);
-                self.intake.owe(room);
-                let waited = [decode_us, queued.as_micros() as u64];
-                self.answer(Out::Packet(wire::packet(&info, data, waited))).await
-            }
-            Answer::Dropped(dropped) => {
-                self.settle(dropped.stamp);
-                self.drop_frame(dropped).await
-            }
-            Answer::Refused { stamp, refusal } => {
-                self.settle(stamp);
-                self.refuse_frame(stamp.frame_number, refusal).await
-            }
-        }
-    }
-
-    /// When the frame arrived that is answered now.
-    fn settle(&mut self, stamp: Stamp) -> Option<Instant> {
-        let index = self.owed.iter().position(|owed| owed.stamp == stamp)?;
-        Some(self.owed.remove(index).arrived)
-    }
-
-    async fn drop_frame(&mut self, dropped: Dropped) -> Result<(), Gone> {
-        self.place.entry.live().stats.count_drop(dropped.reason);
-        self.shared.telemetry.frame_dropped(dropped.reason);
-        self.answer(Out::Dropped(wire::dropped(&dropped))).await
-    }
-
-    /// Answers a frame with an error; the stream goes on.
-    async fn refuse_frame(&mut self, frame_number: u64, refusal: Refusal) -> Result<(), Gone> {
-        self.place.entry.live().stats.failed += 1;
-        self.refuse(frame_number, refusal).await
-    }
-
-    async fn refuse(&mut self, frame_number: u64, refusal: Refusal) -> Result<(), Gone> {
-        self.shared.telemetry.refused(refusal.code);
-        self.answer(Out::Error(refusal.into_frame_error(frame_number))).await
-    }
-
     /// Finishes what was accepted, then gives up what the session holds back.
     async fn finish_accepted(&mut self) -> Result<(), Gone> {
         loop {
@@ -447,22 +401,6 @@ impl Stream {
             self.drop_frame(Dropped { stamp, reason: DropReason::Closing }).await?;
         }
         Ok(())
-    }
-
-    async fn answer(&mut self, message: Out) -> Result<(), Gone> {
-        self.say(Ok(proto::CompressStreamResponse { message: Some(message) })).await
-    }
-
-    async fn say(&mut self, answer: Result<proto::CompressStreamResponse, Status>) -> Result<(), Gone> {
-        let stall = Duration::from_millis(self.shared.config().limits.stall_timeout_ms.into());
-        match timeout(stall, self.answers.send(answer)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Gone),
-            Err(_) => {
-                tracing::warn!(session = %self.place.entry.id(), "the reader has stalled, the stream is cut");
-                Err(Gone)
-            }
-        }
     }
 
     /// Tells the session something, now or when its job is done.
