@@ -375,8 +375,8 @@ mod tests {
         assert_eq!(budgets.bytes_in_flight(), 34 * 1024);
         drop(second);
         assert_eq!(budgets.bytes_in_flight(), 0);
-        let larger = intake.convert(&mut Room::default(), 1 << 20).unwrap();
-        assert!(intake.convert(&mut Room::default(), 1).is_err());
+        let larger = intake.convert(&mut Room::default(), 3 << 19).unwrap();
+        assert!(intake.convert(&mut Room::default(), 1).is_err(), "the rest is for those who hold little");
         drop(larger);
     }
 

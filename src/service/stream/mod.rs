@@ -28,8 +28,8 @@ use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionCon
 use inbox::Frame;
 use job::{Done, Lodging, Times};
 
-/// Answers that may wait for the transport. While one does, the next frame waits too.
-pub(crate) const MAX_ANSWERS: usize = 1;
+/// Answers that may wait for the transport. While so many do, the next frame waits too.
+pub(crate) const MAX_ANSWERS: usize = 2;
 /// Messages about the session that may wait for a job to end; reading stops until it has.
 const MAX_FEEDBACK: usize = 64;
 
