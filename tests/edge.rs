@@ -10,6 +10,8 @@
 mod client;
 #[path = "edge/dying.rs"]
 mod dying;
+#[path = "edge/fair.rs"]
+mod fair;
 #[path = "edge/floods.rs"]
 mod floods;
 #[path = "edge/instance.rs"]

@@ -44,7 +44,10 @@ impl Calls {
 
     /// What a request's bytes arrived in.
     fn intake(&self, extensions: &Extensions) -> Arc<Intake> {
-        extensions.get::<Arc<Intake>>().cloned().unwrap_or_else(|| self.0.admission.intake(None, None))
+        extensions
+            .get::<Arc<Intake>>()
+            .cloned()
+            .unwrap_or_else(|| self.0.admission.intake(None, None, Default::default()))
     }
 
     /// Counts a refusal on its way out.

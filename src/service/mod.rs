@@ -5,6 +5,7 @@
 
 mod admission;
 pub(crate) mod auth;
+mod call;
 mod caller;
 mod compute;
 pub mod config;

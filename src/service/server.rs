@@ -18,7 +18,7 @@ use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 
-use crate::service::admission::{Budgets, meter};
+use crate::service::admission::{Budgets, follow_readers, meter};
 use crate::service::auth::{Authenticator, gate};
 use crate::service::compute::Compute;
 use crate::service::config::{Config, ConfigError};
@@ -142,6 +142,7 @@ impl Server {
                 registry: Arc::new(Registry::new(config.limits.max_sessions)),
                 admission: Arc::new(Budgets::new(
                     counted_mib(config.limits.max_in_flight_mib),
+                    config.limits.max_session_mib,
                     config.admission.clone(),
                 )),
                 limiter,
@@ -189,6 +190,7 @@ impl Server {
             path
         });
         let follower = tokio::spawn(follow_certificates(Arc::clone(&shared)));
+        let readers = tokio::spawn(follow_readers(Arc::clone(&shared)));
         tracing::info!(grpc = %self.addrs[0], http = %self.addrs[1], "serving");
         shutdown.await;
         follower.abort();
@@ -203,6 +205,7 @@ impl Server {
         if timeout_at(until, async { tokio::join!(transport.closed(), http) }).await.is_err() {
             tracing::warn!("connections are still open, and are dropped");
         }
+        readers.abort();
         shared.ledger.close(until.max(Instant::now() + MARGIN)).await;
         Ok(())
     }

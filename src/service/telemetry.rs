@@ -74,10 +74,12 @@ pub(crate) struct Telemetry {
     streams: Gauge,
     connections: Gauge,
     bytes_in_flight: Gauge,
+    session_bytes: Gauge,
     jobs_waiting: Gauge,
     ready: Gauge,
     streams_opened: Counter<u64, AtomicU64>,
     messages_cut: Family<ReasonLabel, Counter>,
+    readers_cut: Counter,
     shedding: Gauge,
     shed: Family<ReasonLabel, Counter>,
     ledger_records: Family<ReasonLabel, Counter>,
@@ -118,10 +120,12 @@ impl Default for Telemetry {
             streams: Gauge::default(),
             connections: Gauge::default(),
             bytes_in_flight: Gauge::default(),
+            session_bytes: Gauge::default(),
             jobs_waiting: Gauge::default(),
             ready: Gauge::default(),
             streams_opened: Counter::default(),
             messages_cut: Family::default(),
+            readers_cut: Counter::default(),
             shedding: Gauge::default(),
             shed: Family::default(),
             ledger_records: Family::default(),
@@ -173,9 +177,11 @@ impl Telemetry {
         r.register("streams_open", "Streams that are running", self.streams.clone());
         r.register("streams_opened", "Streams opened", self.streams_opened.clone());
         r.register("connections", "Connections to the gRPC listeners", self.connections.clone());
-        r.register("in_flight_bytes", "Bytes of frames in flight", self.bytes_in_flight.clone());
+        r.register("in_flight_bytes", "Bytes of frames and packets in flight", self.bytes_in_flight.clone());
+        r.register("session_bytes", "Bytes that open sessions have taken for themselves", self.session_bytes.clone());
         r.register("jobs_waiting", "Jobs that wait for a compute thread", self.jobs_waiting.clone());
         r.register("ready", "1 while every readiness check passes", self.ready.clone());
+        r.register("readers_cut", "Calls ended because nobody read their answers", self.readers_cut.clone());
         let cut = self.messages_cut.clone();
         r.register("messages_cut", "Messages not received to their end, by reason", cut);
         let help = "What is shed for waiting jobs: 0 nothing, 1 stale frames, 2 effort too, 3 new streams too";
@@ -262,6 +268,10 @@ impl Telemetry {
         self.messages_cut.get_or_create(&ReasonLabel { reason }).inc();
     }
 
+    pub(crate) fn readers_cut(&self, calls: u64) {
+        self.readers_cut.inc_by(calls);
+    }
+
     /// Counts a frame, an encoder's effort or a stream that was shed.
     pub(crate) fn shed(&self, what: &'static str) {
         self.shed.get_or_create(&ReasonLabel { reason: what }).inc();
@@ -325,6 +335,7 @@ impl Telemetry {
         self.bytes_limit.set(gauge(now.bytes_limit));
         self.resident_bytes.set(gauge(resident_bytes()));
         self.bytes_in_flight.set(gauge(now.bytes_in_flight));
+        self.session_bytes.set(gauge(now.session_bytes));
         self.jobs_waiting.set(gauge(now.jobs_waiting));
         self.ledger_waiting.set(gauge(now.ledger_waiting));
         self.shedding.set(now.shed as i64);
@@ -346,13 +357,14 @@ fn resident_bytes() -> usize {
 }
 
 /// What gauges are set to before they are told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Now {
     pub(crate) pool_threads: usize,
     pub(crate) pool_busy: usize,
     pub(crate) bytes_limit: usize,
     pub(crate) streams: usize,
     pub(crate) bytes_in_flight: usize,
+    pub(crate) session_bytes: usize,
     pub(crate) jobs_waiting: usize,
     pub(crate) ledger_waiting: usize,
     pub(crate) shed: Shed,
@@ -434,6 +446,7 @@ mod tests {
             bytes_limit: 0,
             streams: 3,
             bytes_in_flight: 0,
+            session_bytes: 0,
             jobs_waiting: 0,
             ledger_waiting: 0,
             shed: Shed::Stale,

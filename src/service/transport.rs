@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +21,7 @@ use tower::util::MapRequest;
 
 use crate::service::Shared;
 use crate::service::admission::{Pool, Valve, Valved};
+use crate::service::call::Calls;
 
 /// Larger frames halve the cost of receiving multi-megabyte messages; much larger ones would delay what is behind them.
 const MAX_FRAME_BYTES: u32 = 64 << 10;
@@ -56,6 +57,8 @@ pub(crate) struct Peer {
     pub(crate) room: Option<Pool>,
     /// Whether the connection is read.
     pub(crate) valve: Option<Valve>,
+    /// Ends the connection.
+    pub(crate) cut: CancellationToken,
 }
 
 /// A client certificate that a configured authority has signed.
@@ -87,7 +90,7 @@ impl Socket for tokio::net::UnixStream {
 /// What every connection of a listener is served with.
 #[derive(Clone)]
 pub(crate) struct Transport {
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: Arc<auto::Builder<Calls>>,
     places: Arc<Semaphore>,
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -100,7 +103,7 @@ impl Transport {
     pub(crate) fn new(shared: &Arc<Shared>, open: Gauge) -> Self {
         let config = shared.config();
         let keepalive = Duration::from_millis(config.limits.keepalive_ms.into());
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(Calls);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -225,7 +228,7 @@ async fn tcp_connection(transport: &Transport, socket: TcpStream, addr: SocketAd
         () = transport.stop.cancelled() => None,
     };
     if let Some((stream, certificate)) = shaken {
-        connection(transport, stream, Peer { addr, certificate, room, valve: None }, service).await;
+        connection(transport, stream, Peer { addr, certificate, room, ..Peer::default() }, service).await;
     }
 }
 
@@ -237,6 +240,7 @@ async fn connection(
 ) {
     let valve = Valve::default();
     peer.valve = Some(valve.clone());
+    let cut = peer.cut.clone();
     let service = MapRequest::new(service, move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request
@@ -255,6 +259,7 @@ async fn connection(
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = silent => return,
+        () = cut.cancelled() => return,
         () = transport.stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await

@@ -138,6 +138,21 @@ impl SessionConfig {
         self
     }
 
+    /// Memory that a session may come to hold, bytes: pictures, tables and its last packet. An upper bound of what was measured (in
+    /// `tests/memory.rs`); most sessions hold less.
+    pub fn memory_bytes(&self) -> usize {
+        let pixels = self.width as usize * self.height as usize;
+        let raw = self.format.frame_bytes(self.width, self.height);
+        match self.codec {
+            // Coefficients, reconstruction, and frames held back and scaled.
+            Codec::Jpeg => 11 * pixels + 3 * raw + (64 << 10),
+            // Five frames' worth: that before, residuals, the packet as it grows, and what is held back.
+            Codec::Lossless => raw * 11 / 2 + (320 << 10),
+            // Pictures to predict from with their finer positions, what was acknowledged, and macroblocks' memory.
+            Codec::H264 => 18 * pixels + raw + (512 << 10),
+        }
+    }
+
     /// Lowest SSIM of luma promised.
     pub fn floor(&self) -> f64 {
         self.min_quality.unwrap_or(self.mode.min_ssim())

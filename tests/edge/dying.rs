@@ -238,10 +238,16 @@ fn sessions(url: String, stop: Arc<AtomicBool>, opened: Arc<AtomicU64>) -> JoinH
     })
 }
 
-/// Sessions that the ledger tells of.
+/// Sessions that the ledger tells of. After a crash its file may take longer to open than the server to be ready.
 fn told(server: &Instance) -> u64 {
-    let usage = server.usage();
-    usage["rows"].as_array().map_or(0, |rows| rows.iter().filter_map(|row| row["sessions"].as_u64()).sum())
+    let began = Instant::now();
+    loop {
+        if let Some(rows) = server.usage()["rows"].as_array() {
+            return rows.iter().filter_map(|row| row["sessions"].as_u64()).sum();
+        }
+        assert!(began.elapsed() < PATIENCE, "the ledger tells nothing");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -190,9 +190,14 @@ pub(crate) fn rounds(few: usize) -> usize {
     asked.and_then(|asked| asked.parse().ok()).unwrap_or(few)
 }
 
+/// A quantile of milliseconds, 0 of none.
+pub(crate) fn quantile(part: f64, ms: &mut [f64]) -> f64 {
+    ms.sort_by(f64::total_cmp);
+    ms.get(((part * ms.len() as f64).ceil() as usize).saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// Quantiles of milliseconds, in words.
 pub(crate) fn quantiles(mut ms: Vec<f64>) -> String {
-    ms.sort_by(f64::total_cmp);
-    let at = |p: f64| ms.get(((p * ms.len() as f64).ceil() as usize).saturating_sub(1)).copied().unwrap_or(0.0);
-    format!("p50 {:.0}, p95 {:.0}, p99 {:.0}, most {:.0} ms of {}", at(0.5), at(0.95), at(0.99), at(1.0), ms.len())
+    let [p50, p95, p99, most] = [0.5, 0.95, 0.99, 1.0].map(|part| quantile(part, &mut ms));
+    format!("p50 {p50:.0}, p95 {p95:.0}, p99 {p99:.0}, most {most:.0} ms of {}", ms.len())
 }

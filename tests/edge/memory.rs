@@ -7,7 +7,7 @@ use std::time::Duration;
 use auralink::proto::compress_stream_request::Message as In;
 use auralink::proto::{self, Codec, PixelFormat, StreamFrame};
 use bytes::Bytes;
-use h2::Reason;
+use h2::client::SendRequest;
 use tempfile::tempdir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -18,21 +18,24 @@ use crate::victim::{Victim, open};
 use crate::wire::{call, connect, end, framed, send};
 
 const BUDGET_MIB: f64 = 64.0;
+const SESSIONS_MIB: f64 = 64.0;
 /// Beyond the idle process.
 const MOST_MIB: f64 = BUDGET_MIB * 1.15;
+const MOST_WITH_SESSIONS_MIB: f64 = (BUDGET_MIB + SESSIONS_MIB) * 1.15;
 
-const STRICT: &str = "[compute]\nthreads = 2\n[limits]\nmax_in_flight_mib = 64\nstall_timeout_ms = 1000\n\
+const STRICT: &str = "[compute]\nthreads = 2\n[limits]\nmax_in_flight_mib = 64\nmax_session_mib = 64\nstall_timeout_ms = 1000\n\
                       [admission]\nprogress_ms = 1000\nroom_ms = 5000\nconnection_mib = 48\n\
                       stream_window_kib = 1024\nconnection_window_kib = 2048\n";
 
-/// Watches memory and bytes in flight until told to stop; gives the most of each, MiB.
-fn watch(server: &Arc<Instance>) -> (Arc<AtomicBool>, JoinHandle<[f64; 2]>) {
+/// Watches memory, bytes in flight and those of sessions until told to stop; gives the most of each, MiB.
+fn watch(server: &Arc<Instance>) -> (Arc<AtomicBool>, JoinHandle<[f64; 3]>) {
     let (stop, server) = (Arc::new(AtomicBool::new(false)), Arc::clone(server));
     let stopped = Arc::clone(&stop);
     let watching = tokio::task::spawn_blocking(move || {
-        let mut most = [0.0_f64; 2];
+        let mut most = [0.0_f64; 3];
         while !stopped.load(Ordering::Relaxed) {
-            let now = [server.resident_mib(), server.metric("auralink_in_flight_bytes") / 1_048_576.0];
+            let mib = |name| server.metric(name) / 1_048_576.0;
+            let now = [server.resident_mib(), mib("auralink_in_flight_bytes"), mib("auralink_session_bytes")];
             most.iter_mut().zip(now).for_each(|(most, now)| *most = most.max(now));
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -79,7 +82,7 @@ async fn half_sent_messages_keep_to_the_budget() {
     let beside = victim.end().await;
     server.until_nothing_is_held().await;
     stop.store(true, Ordering::Relaxed);
-    let [resident, held] = watching.await.unwrap();
+    let [resident, held, _] = watching.await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     println!(
         "64 half-sent messages: idle {idle:.1} MiB, at most {:.1} MiB more, {held:.1} of {BUDGET_MIB} MiB held, {:.1} MiB more \
@@ -92,65 +95,91 @@ async fn half_sent_messages_keep_to_the_budget() {
     assert!(resident - idle <= MOST_MIB, "{:.1} MiB beyond the idle process", resident - idle);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_who_do_not_read_hold_a_bounded_number_of_packets() {
+/// A stream whose frames are sent as they are taken, and whose answers nobody makes room for. Gives how the server ended it: by a
+/// status, or by a reset.
+async fn unread(client: SendRequest<Bytes>, open: proto::Open, data: Bytes) -> Option<String> {
+    let (response, mut body) = call(&client, open).await;
+    let sending = tokio::spawn(async move {
+        for frame_number in 1.. {
+            let frame = StreamFrame { frame_number, data: data.clone(), ..StreamFrame::default() };
+            if !send(&mut body, framed(In::Frame(frame))).await {
+                return;
+            }
+        }
+    });
+    let ended = async {
+        let mut answers = response.await.ok()?.into_body();
+        while let Some(data) = answers.data().await {
+            data.ok()?;
+        }
+        let trailers = answers.trailers().await.ok()??;
+        Some(trailers.get("grpc-status")?.to_str().ok()?.to_owned())
+    };
+    let ended = timeout(PATIENCE, ended).await.expect("a stream that nobody reads is ended");
+    sending.abort();
+    ended
+}
+
+/// 64 streams of frames of noise, eight a connection, none of which is read.
+async fn never_read(width: u32, height: u32) {
     let (_folder, server, idle) = warm(STRICT).await;
+    let alone = Victim::alone(&server, Duration::from_secs(3)).await;
     let victim = Victim::of(&server).await;
     let (stop, watching) = watch(&server);
-    let data: Bytes =
-        (0..640 * 360 * 3_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>().into();
+    let noise = (0..width * height * 3).map(|at| (at.wrapping_mul(2_654_435_761) >> 15) as u8);
+    let data = Bytes::from(noise.collect::<Vec<_>>());
     let open = proto::Open {
         codec: Codec::Lossless.into(),
         format: PixelFormat::Rgb8.into(),
         window: 8,
-        ..open(Codec::Lossless, 640, 360)
+        ..open(Codec::Lossless, width, height)
     };
     let attackers = (0..8).map(|_| {
         let (grpc, data, open) = (server.grpc, data.clone(), open.clone());
         tokio::spawn(async move {
             // A window too small for one packet, and never opened.
             let client = connect(grpc, 1 << 10).await;
-            let mut calls = Vec::new();
-            for _ in 0..8 {
-                let (response, mut body) = call(&client, open.clone()).await;
-                let data = data.clone();
-                calls.push(tokio::spawn(async move {
-                    let sending = async {
-                        for frame_number in 1.. {
-                            let frame = StreamFrame { frame_number, data: data.clone(), ..StreamFrame::default() };
-                            if !send(&mut body, framed(In::Frame(frame))).await {
-                                return;
-                            }
-                        }
-                    };
-                    // The stream is no more read from once it is cut: what is sent then stays in its window.
-                    let _ = timeout(Duration::from_secs(5), sending).await;
-                    drop(response);
-                    body.send_reset(Reason::CANCEL);
-                }));
-            }
+            let calls: Vec<_> =
+                (0..8).map(|_| tokio::spawn(unread(client.clone(), open.clone(), data.clone()))).collect();
+            let mut ended = Vec::new();
             for call in calls {
-                call.await.unwrap();
+                ended.push(call.await.unwrap());
             }
+            // The connection is open until the last has ended.
+            drop(client);
+            ended
         })
     });
     let attackers: Vec<_> = attackers.collect();
+    let mut ended = Vec::new();
     for attacker in attackers {
-        attacker.await.unwrap();
+        ended.extend(attacker.await.unwrap());
     }
     let beside = victim.end().await;
     server.until_nothing_is_held().await;
     stop.store(true, Ordering::Relaxed);
-    let [resident, held] = watching.await.unwrap();
+    let [resident, held, sessions] = watching.await.unwrap();
+    let refused = ended.iter().filter(|status| status.as_deref() == Some("8")).count();
     println!(
-        "64 readers who don't read: idle {idle:.1} MiB, at most {:.1} MiB more, {held:.1} of {BUDGET_MIB} MiB held; the victim: \
-         {beside}",
+        "64 streams of {width}x{height} that nobody reads, {refused} of them refused: idle {idle:.1} MiB, at most {:.1} MiB \
+         more, {held:.1} of {BUDGET_MIB} MiB in flight, {sessions:.1} of {SESSIONS_MIB} MiB of sessions; the victim: {beside}; \
+         alone: {alone}",
         resident - idle
     );
-    // Packets that wait for their reader aren't part of the budget: two of each stream in its queue, and as many as twice that on
-    // their way through the transport.
-    let packets = 64.0 * 6.0 * 640.0 * 360.0 * 3.0 / 1_048_576.0;
-    assert!(resident - idle <= MOST_MIB + packets, "{:.1} MiB beyond the idle process", resident - idle);
+    assert!(ended.iter().flatten().all(|status| status == "8"), "{ended:?}");
+    assert!(held <= BUDGET_MIB && sessions <= SESSIONS_MIB);
+    assert!(resident - idle <= MOST_WITH_SESSIONS_MIB, "{:.1} MiB beyond the idle process", resident - idle);
+    assert_eq!(server.metric("auralink_session_bytes"), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_streams_that_nobody_reads_keep_to_the_budgets() {
+    never_read(640, 360).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_streams_that_nobody_reads_keep_to_the_budgets() {
+    never_read(320, 180).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,9 +31,17 @@ pub(crate) fn sum(usage: &Value, name: &str) -> u64 {
 }
 
 pub(crate) async fn usage(addr: SocketAddr) -> Value {
-    let answer = http(addr, "GET", "/v1/usage?from=2020-01-01", "", b"").await;
-    assert_eq!(answer.status, 200, "{}", answer.json());
-    answer.json()
+    let began = Instant::now();
+    loop {
+        let answer = http(addr, "GET", "/v1/usage?from=2020-01-01", "", b"").await;
+        // On a busy disk the store may still be opening.
+        if answer.status == 503 && began.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        return answer.json();
+    }
 }
 
 /// Waits until so many sessions were written down.

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn colours_fade_with_brightness() {
         let chroma = weights([frame(0, 1.0, 0.0), frame(0, 0.8, 0.0)]).unwrap().chroma.unwrap();
-        assert_eq!(128, (128 * i32::from(chroma.factor) >> chroma.shift) + i32::from(chroma.offset));
+        assert_eq!(128, ((128 * i32::from(chroma.factor)) >> chroma.shift) + i32::from(chroma.offset));
         assert_eq!(weights([frame(0, 1.0, 0.0), frame(0, 1.0, 9.0)]).unwrap().chroma, None);
     }
 

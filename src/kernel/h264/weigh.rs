@@ -103,7 +103,7 @@ mod tests {
     fn sums_are_those_of_all_samples() {
         for len in [0, 1, 63, 4096, 4097, 10_000] {
             let (samples, others) = (noise(len, 3, 255), noise(len, 4, 0));
-            let sum = samples.iter().map(|&sample| u64::from(sample)).sum();
+            let sum: u64 = samples.iter().map(|&sample| u64::from(sample)).sum();
             let squares = samples.iter().map(|&sample| u64::from(sample).pow(2)).sum();
             let apart = samples.iter().zip(&others).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>();
             each_level!(level => {

@@ -15,11 +15,13 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status};
 
+use super::answer::Answer;
 use super::framing::Framing;
 use super::parked::Parked;
 use super::valve::Hold;
 use super::{Intake, Room, Valve};
 use crate::service::Shared;
+use crate::service::call;
 use crate::service::caller::Caller;
 use crate::service::refusal::Refusal;
 use crate::service::telemetry::Telemetry;
@@ -62,10 +64,6 @@ impl Metered {
             let tick = self.tick.get_or_insert_with(|| Box::pin(sleep(TICK.min(patience))));
             ready!(tick.as_mut().poll(context));
             self.tick = None;
-            if self.intake.is_given_up() {
-                self.telemetry.message_cut("given up for another");
-                return Poll::Ready(Refusal::busy("the message lay half-sent, and others need its room"));
-            }
             let Some(late) = Instant::now().checked_duration_since(due) else { continue };
             let wanted = config.progress_kib_per_second as usize * 1024 * config.progress_ms as usize / 1_000;
             if arrived >= wanted || late > patience {
@@ -178,6 +176,10 @@ impl HttpBody for Metered {
             if this.has_ended {
                 return Poll::Ready(None);
             }
+            if this.intake.poll_given_up(context) {
+                this.telemetry.message_cut("given up for another");
+                return this.fail(Refusal::busy("the message lay half-sent, and others need its room"));
+            }
             if this.waiting.is_none()
                 && let Some(other) = ready!(this.receive(context))
             {
@@ -213,7 +215,10 @@ pub(crate) async fn meter(State(shared): State<Arc<Shared>>, request: Request, n
     let stranger =
         peer.and_then(|peer| peer.addr).map(|addr| addr.ip()).filter(|ip| !ip.is_loopback()).map(|ip| ip.to_string());
     let who = caller.map(|caller| &*caller.id).or(stranger.as_deref());
-    let intake = shared.admission.intake(peer.and_then(|peer| peer.room.as_ref()), who);
+    let connection = peer.map(|peer| peer.cut.clone()).unwrap_or_default();
+    // Where a call can't be ended by itself, its connection is.
+    let cuts = [call::cut().unwrap_or_else(|| connection.clone()), connection];
+    let intake = shared.admission.intake(peer.and_then(|peer| peer.room.as_ref()), who, cuts);
     let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let framing = if kind.starts_with(b"application/grpc") { Framing::MESSAGES } else { Framing::WHOLE };
     let valve = peer.and_then(|peer| peer.valve.clone()).unwrap_or_default();
@@ -233,28 +238,5 @@ pub(crate) async fn meter(State(shared): State<Arc<Shared>>, request: Request, n
         tick: None,
     };
     let response = next.run(Request::from_parts(parts, Body::new(metered))).await;
-    response.map(|inner| Body::new(Answer { inner, _intake: intake }))
-}
-
-/// An answer's body, and what is held until it was sent.
-struct Answer {
-    inner: Body,
-    _intake: Arc<Intake>,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.get_mut().inner).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+    response.map(|inner| Body::new(Answer::new(inner, intake)))
 }

@@ -169,13 +169,14 @@ impl Config {
             }
         }
         let message = self.max_message_bytes();
-        for (key, mib) in [
-            ("limits.max_in_flight_mib", self.limits.max_in_flight_mib),
-            ("admission.connection_mib", self.admission.connection_mib),
-            ("admission.caller_mib", self.admission.caller_mib),
+        // Half of the whole is for messages of any size: the rest is for what lies around them, and for those who hold little.
+        for (key, mib, needed) in [
+            ("limits.max_in_flight_mib", self.limits.max_in_flight_mib, 2 * message),
+            ("admission.connection_mib", self.admission.connection_mib, message),
+            ("admission.caller_mib", self.admission.caller_mib, message),
         ] {
-            if message > mib as usize * (1 << 20) {
-                faults.push(fault(key, format!("{mib} is under the {message} bytes of the largest message")));
+            if needed > mib as usize * (1 << 20) {
+                faults.push(fault(key, format!("{mib} is under the {needed} bytes that the largest message needs")));
             }
         }
     }

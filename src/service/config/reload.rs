@@ -3,7 +3,7 @@
 use crate::service::config::{Config, ServiceLimits, Tls, keys_of, value_of};
 
 /// What is fixed while the server runs: sockets, threads and what every connection was opened with.
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 13] = [
     "listen.",
     "compute.",
     "log.",
@@ -12,6 +12,7 @@ const FIXED: [&str; 12] = [
     "limits.max_connections",
     "limits.max_streams_per_connection",
     "limits.max_in_flight_mib",
+    "limits.max_session_mib",
     "limits.keepalive_ms",
     "tls.cert_file",
     "admission.",
@@ -33,6 +34,7 @@ impl Config {
                 max_connections: self.limits.max_connections,
                 max_streams_per_connection: self.limits.max_streams_per_connection,
                 max_in_flight_mib: self.limits.max_in_flight_mib,
+                max_session_mib: self.limits.max_session_mib,
                 keepalive_ms: self.limits.keepalive_ms,
                 ..new.limits.clone()
             },

@@ -247,14 +247,19 @@ pub struct ServiceLimits {
     /// Calls and streams at once on one connection, 1..=1000. Fixed.
     #[validate(range(min = 1, max = 1_000, message = "1..=1000"))]
     pub max_streams_per_connection: u32,
-    /// Memory for frames in flight of all callers together, MiB, 64..=1048576: two thirds are for their bytes, the rest is for
-    /// the buffers around them. Fixed.
+    /// Memory for frames in flight of all callers together, MiB, 64..=1048576: half is for their bytes, a
+    /// sixth for those of connections that hold little, and the rest for the buffers around them. Fixed.
     #[validate(range(min = 64, max = 1_048_576, message = "64..=1048576"))]
     pub max_in_flight_mib: u32,
+    /// Memory that open sessions may take for themselves, their pictures and tables, MiB, 16..=1048576; a session for which there is none
+    /// isn't opened. Fixed.
+    #[validate(range(min = 16, max = 1_048_576, message = "16..=1048576"))]
+    pub max_session_mib: u32,
     /// Time a call or a frame may take, ms, 100..=600000; a caller may ask for less.
     #[validate(range(min = 100, max = 600_000, message = "100..=600000"))]
     pub request_timeout_ms: u32,
-    /// Time a stream's reader may take no answer before the stream is cut, ms, 100..=600000.
+    /// Time a reader may take nothing of what waits for it, not even 32 KiB of a large packet, before its call is cut, ms,
+    /// 100..=600000.
     #[validate(range(min = 100, max = 600_000, message = "100..=600000"))]
     pub stall_timeout_ms: u32,
     /// Time between keep-alive pings, and for their answers, ms, 1000..=600000. Fixed.
@@ -278,6 +283,7 @@ impl Default for ServiceLimits {
             max_connections: 1_024,
             max_streams_per_connection: 32,
             max_in_flight_mib: 512,
+            max_session_mib: 1_024,
             request_timeout_ms: 10_000,
             stall_timeout_ms: 10_000,
             keepalive_ms: 15_000,

@@ -91,6 +91,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         bytes_limit: shared.config().limits.max_in_flight_mib as usize * 1024 * 1024,
         streams: shared.registry.len(),
         bytes_in_flight: shared.admission.bytes_in_flight(),
+        session_bytes: shared.admission.session_bytes(),
         jobs_waiting: shared.compute.waiting(),
         ledger_waiting: shared.ledger.waiting(),
         shed: shared.compute.shed(),

@@ -16,7 +16,7 @@ mod store;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -39,6 +39,11 @@ use crate::service::telemetry::Telemetry;
 
 /// Records written at once.
 const BATCH: usize = 512;
+/// Time that the start of a server waits for the store's file. After a crash on a busy disk it may take longer: what was written is
+/// then told later, and what is to be written waits.
+const OPEN: Duration = Duration::from_millis(500);
+/// Days that a month may have begun later than it has: a clock that goes back by more was wrong before.
+const CLOCK_DAYS: u32 = 31;
 /// Time between two looks at what other instances have written.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -73,8 +78,12 @@ impl Month {
 
     /// Begins anew where the month has ended.
     fn turn(&mut self) {
-        let first_day = date::month_start(day_of(now_ms()));
-        if first_day != self.first_day {
+        self.turn_to(date::month_start(day_of(now_ms())));
+    }
+
+    /// A clock that is set back a little doesn't begin the month before again, whose bytes would then be forgotten.
+    fn turn_to(&mut self, first_day: u32) {
+        if first_day > self.first_day || first_day + CLOCK_DAYS < self.first_day {
             *self = Self { first_day, bytes: HashMap::new() };
         }
     }
@@ -87,12 +96,17 @@ impl fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Opens the store and starts its writer. A database that is down is no error: what it knows is learnt when it is back.
+    /// Opens the store and starts its writer. A database that is down is no error, nor is a file that takes long to open: what they know
+    /// is learnt when they are there.
     ///
     /// # Errors
     /// In words: a directory that can't be used.
     pub(crate) async fn open(config: &StoreConfig, telemetry: &Arc<Telemetry>) -> Result<Arc<Self>, String> {
         let store = Arc::new(Store::open(config)?);
+        let is_open = match timeout_at(Instant::now() + OPEN, store.opened()).await {
+            Ok(opened) => opened.map(|()| true)?,
+            Err(_) => false,
+        };
         let (queue, records) = mpsc::channel(config.queue_records as usize);
         let writer = tokio::spawn(write(records, Arc::clone(&store), Arc::clone(telemetry)));
         let this = Arc::new(Self {
@@ -125,8 +139,11 @@ impl Ledger {
                     tokio::time::sleep(REFRESH).await;
                 }
             });
-        } else {
+        } else if is_open {
             this.refresh().await.map_err(|error| error.to_string())?;
+        } else {
+            tracing::warn!("the store takes long to open: usage and settings are told when it has");
+            tokio::spawn(late(Arc::downgrade(&this), Arc::clone(&this.store)));
         }
         Ok(this)
     }
@@ -235,6 +252,20 @@ impl Ledger {
     }
 }
 
+/// Learns what a store knows that takes long to open.
+async fn late(ledger: Weak<Ledger>, store: Arc<Store>) {
+    let opened = store.opened().await;
+    let Some(ledger) = ledger.upgrade() else { return };
+    let learnt = match opened {
+        Ok(()) => ledger.refresh().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    match learnt {
+        Ok(()) => tracing::info!("the store is open"),
+        Err(error) => tracing::error!(error, "the store can't be opened: usage is lost"),
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -317,6 +348,26 @@ mod tests {
         assert_eq!((rows.len(), rows[0].sums.sessions, rows[0].sums.bytes_out), (1, 3, 300));
         ledger.note(record("late", "ann", now_ms()));
         assert_eq!(ledger.usage(&all).await.unwrap(), rows, "what comes after the end is lost, and counted");
+    }
+
+    #[test]
+    fn a_clock_set_back_forgets_nothing_of_the_month() {
+        let (march, april) = (date::month_start(20_540), date::month_start(20_550));
+        assert_eq!(april - march, 31);
+        let mut month = Month::default();
+        month.turn_to(april);
+        month.bytes.insert("ann".to_owned(), 7);
+        // An hour back, at the beginning of the month, and forth again.
+        month.turn_to(march);
+        month.turn_to(april);
+        assert_eq!(month.bytes.get("ann"), Some(&7));
+        month.turn_to(april + 30);
+        assert!(month.bytes.is_empty());
+        // It was set to another year by mistake.
+        month.turn_to(april + 3_650);
+        month.bytes.insert("ann".to_owned(), 7);
+        month.turn_to(april);
+        assert!(month.bytes.is_empty() && month.first_day == april);
     }
 
     #[tokio::test]

@@ -48,15 +48,26 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Store {
-    /// Opens the configured store. PostgreSQL isn't connected to before it is used.
+    /// Begins to open the configured store. PostgreSQL isn't connected to before it is used.
     ///
     /// # Errors
-    /// In words: a directory that can't be used, a URL that can't be read.
+    /// In words: a URL that can't be read.
     pub(crate) fn open(config: &StoreConfig) -> Result<Self, String> {
         match (&config.database_url, &config.path) {
             (Some(url), _) => Ok(Self::Postgres(Box::new(Postgres::new(url)?))),
-            (None, Some(path)) => Ok(Self::Embedded(Arc::new(Embedded::open(path)?))),
+            (None, Some(path)) => Ok(Self::Embedded(Embedded::begin(path)?)),
             (None, None) => Ok(Self::Memory(Mutex::default())),
+        }
+    }
+
+    /// Ends when it can be used, or never will.
+    ///
+    /// # Errors
+    /// In words: a directory that can't be used.
+    pub(crate) async fn opened(&self) -> Result<(), String> {
+        match self {
+            Self::Embedded(store) => store.opened().await,
+            Self::Memory(_) | Self::Postgres(_) => Ok(()),
         }
     }
 

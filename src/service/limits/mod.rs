@@ -266,6 +266,7 @@ fn shorten(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::telemetry::Now;
 
     fn limiter(limits: &RateLimits) -> Limiter {
         Limiter::new(limits, &RedisConfig::default(), &Arc::default()).unwrap()
@@ -303,6 +304,27 @@ mod tests {
         assert_eq!(limiter.address(ip("10.0.0.1"), Some("1.1.1.1, nonsense")), ip("10.0.0.1"));
         assert_eq!(limiter.address(ip("10.0.0.1"), None), ip("10.0.0.1"));
         assert_eq!(limiter.address(None, Some("1.1.1.1")), None);
+    }
+
+    #[tokio::test]
+    async fn strangers_without_end_grow_neither_the_counts_nor_the_metrics() {
+        let telemetry: Arc<Telemetry> = Arc::default();
+        let most = RateLimits::default().max_keys as usize;
+        let limits = RateLimits { loopback: true, ..RateLimits::default() };
+        let limiter = Limiter::new(&limits, &RedisConfig::default(), &telemetry).unwrap();
+        let mut series = Vec::new();
+        for stranger in 0..100_000_u32 {
+            let caller = Caller { id: stranger.to_string().into(), ..Caller::anonymous() };
+            let ip = Some(IpAddr::from((0x0A00_0000 + stranger).to_be_bytes()));
+            let method = format!("/{stranger}");
+            limiter.check(&Call { caller: Some(&caller), ip, method: &method, is_auth: false, own: None }).await;
+            limiter.failed_attempt(ip);
+            if stranger == 10 || stranger == 99_999 {
+                series.push(telemetry.scrape(Now::default()).unwrap().lines().count());
+            }
+        }
+        assert!(limiter.keys_remembered() <= most, "{} of {most}", limiter.keys_remembered());
+        assert!(series[1] <= series[0] + 16, "{series:?} lines of metrics");
     }
 
     #[test]

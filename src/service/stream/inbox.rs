@@ -14,8 +14,8 @@ pub(crate) struct Frame {
     pub(crate) stamp: Stamp,
     pub(crate) picture: Picture,
     pub(crate) arrived: Instant,
-    /// Its share of the bytes in flight, given back with it.
-    pub(crate) _room: Room,
+    /// Its share of the bytes in flight, which its packet takes over.
+    pub(crate) room: Room,
 }
 
 impl Stream {
@@ -84,7 +84,7 @@ impl Stream {
             return Err(Refusal::field("frame.frame_number", told));
         }
         let room = self.intake.admit(picture.len())?;
-        Ok(Frame { stamp, picture, arrived, _room: room })
+        Ok(Frame { stamp, picture, arrived, room })
     }
 
     fn hear_ack(&mut self, ack: &proto::Ack) -> Result<(), Refusal> {

@@ -1,5 +1,6 @@
 //! What a stream has done on the compute pool: a picture opened, pushed and coded, with everything the session answers.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,15 +9,36 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::frame::Frame as Pixels;
 use crate::limits::Limits;
+use crate::service::admission::{Intake, Room};
 use crate::service::refusal::Refusal;
 use crate::service::stream::inbox::Frame;
-use crate::session::{Dropped, Output, PacketInfo, Session, SessionConfig, Stamp};
+use crate::session::{Dropped, Feedback, Output, PacketInfo, Session, SessionConfig, Stamp};
 
 /// An answer to a frame.
 pub(super) enum Answer {
-    Packet { info: PacketInfo, data: Bytes, decode_us: u64, queued: Duration },
+    Packet { info: PacketInfo, data: Bytes, room: Room, times: Times },
     Dropped(Dropped),
     Refused { stamp: Stamp, refusal: Refusal },
+}
+
+/// What a frame took before it was coded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) decode_us: u64,
+    pub(super) queued: Duration,
+}
+
+/// Room of a session's own memory, for as long as its stream or one of its jobs lives.
+pub(super) type Lodging = Arc<Mutex<Room>>;
+
+/// Takes the room of a session that is opened as `config` says.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED` where there is none.
+pub(super) fn lodge(lodging: &Lodging, intake: &Intake, config: &SessionConfig) -> Result<(), Refusal> {
+    let room = intake.budgets().lodge(config.memory_bytes())?;
+    *lodging.lock().unwrap_or_else(PoisonError::into_inner) = room;
+    Ok(())
 }
 
 /// A job: the session, and a frame for it unless it only asked to be polled.
@@ -24,6 +46,8 @@ pub(super) struct Work {
     pub(super) session: Option<Box<Session>>,
     pub(super) config: SessionConfig,
     pub(super) engine: Engine,
+    pub(super) intake: Arc<Intake>,
+    pub(super) lodging: Lodging,
     pub(super) limits: Limits,
     pub(super) frame: Option<Frame>,
     /// Whether effort is to be spared.
@@ -43,7 +67,8 @@ pub(super) struct Done {
 impl Work {
     pub(super) fn run(mut self, queued: Duration) -> Done {
         let mut answers = Vec::new();
-        let mut decode_us = 0;
+        let mut times = Times { decode_us: 0, queued };
+        let mut room = Room::default();
         if let Some(frame) = self.frame.take() {
             let mut decoded = None;
             let decoding = Instant::now();
@@ -53,16 +78,17 @@ impl Work {
                 frame.picture.open(&self.limits, &mut decoded).map_err(|error| Refusal::engine("frame", &error))
             };
             if frame.picture.is_encoded() {
-                decode_us = decoding.elapsed().as_micros() as u64;
+                times.decode_us = decoding.elapsed().as_micros() as u64;
             }
             let pushed = opened.and_then(|pixels| self.push(frame.stamp, &pixels));
             if let Err(refusal) = pushed {
                 answers.push(Answer::Refused { stamp: frame.stamp, refusal });
             }
+            room = frame.room;
         }
         let now = self.begun.elapsed();
         let wake = match &mut self.session {
-            Some(session) => collect(session, now, &mut answers, decode_us, queued),
+            Some(session) => collect(session, now, &mut answers, times, |bytes| self.intake.convert(&mut room, bytes)),
             None => None,
         };
         Done { session: self.session, answers, wake }
@@ -73,7 +99,9 @@ impl Work {
         let session = match &mut self.session {
             Some(session) => session,
             None => {
-                let opened = self.engine.session(first_config(&self.config, pixels).map_err(refuse)?);
+                let config = first_config(&self.config, pixels).map_err(refuse)?;
+                lodge(&self.lodging, &self.intake, &config)?;
+                let opened = self.engine.session(config);
                 self.session.insert(Box::new(opened.map_err(refuse)?))
             }
         };
@@ -92,25 +120,40 @@ fn first_config(config: &SessionConfig, pixels: &Pixels<'_>) -> crate::Result<Se
     Ok(SessionConfig { format: pixels.format(), color: pixels.color(), width, height, ..*config })
 }
 
-/// Everything the session has to tell; gives the time at which it wants to be polled again.
+/// Everything the session has to tell; gives the time at which it wants to be polled again. Packets take their room from `room`; one
+/// that gets none is lost, and the session is told so.
 pub(super) fn collect(
     session: &mut Session,
     now: Duration,
     answers: &mut Vec<Answer>,
-    decode_us: u64,
-    queued: Duration,
+    times: Times,
+    mut room: impl FnMut(usize) -> Result<Room, Refusal>,
 ) -> Option<Duration> {
     loop {
-        answers.push(match session.poll(now) {
-            Output::Packet(packet) => {
-                let data = Bytes::copy_from_slice(packet.data);
-                Answer::Packet { info: packet.info, data, decode_us, queued }
-            }
+        let answer = match session.poll(now) {
+            Output::Packet(packet) => match room(packet.data.len()) {
+                Ok(room) => {
+                    Answer::Packet { info: packet.info, data: Bytes::copy_from_slice(packet.data), room, times }
+                }
+                Err(refusal) => {
+                    let stamp = packet.info.stamp;
+                    lose(session, stamp, now);
+                    Answer::Refused { stamp, refusal }
+                }
+            },
             Output::Dropped(dropped) => Answer::Dropped(dropped),
             Output::Failed(failed) => {
                 Answer::Refused { stamp: failed.stamp, refusal: Refusal::engine("frame", &failed.error) }
             }
             Output::Wait(wake) => return wake,
-        });
+        };
+        answers.push(answer);
+    }
+}
+
+/// Nobody will ever have this frame's packet.
+fn lose(session: &mut Session, stamp: Stamp, now: Duration) {
+    if let Err(error) = session.feedback(Feedback::Lost { frame_number: stamp.frame_number }, now) {
+        tracing::error!(%error, "a lost packet has been refused");
     }
 }

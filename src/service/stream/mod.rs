@@ -2,6 +2,7 @@
 
 mod inbox;
 mod job;
+mod outbox;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,19 +16,19 @@ use tonic::{Code, Status};
 use crate::codec::Codec;
 use crate::limits::Limits;
 use crate::service::Shared;
-use crate::service::admission::{Intake, Shed};
+use crate::service::admission::{Intake, Room, Shed};
 use crate::service::auth::Lease;
 use crate::service::ledger::Tally;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
-use crate::service::traces::{FrameTraces, Took};
-use crate::service::wire::{self, Opening, Source};
+use crate::service::traces::FrameTraces;
+use crate::service::wire::{Opening, Source};
 use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionConfig, Stamp};
 use inbox::Frame;
-use job::{Answer, Done};
+use job::{Done, Lodging, Times};
 
-/// Answers that may wait for the transport; what a reader who has stalled can pin.
+/// Answers that may wait for the transport. While so many do, the next frame waits too.
 pub(crate) const MAX_ANSWERS: usize = 2;
 /// Messages about the session that may wait for a job to end; reading stops until it has.
 const MAX_FEEDBACK: usize = 64;
@@ -77,6 +78,7 @@ pub(crate) struct Stream {
     config: SessionConfig,
     window: usize,
     home: Home,
+    lodging: Lodging,
     job: Option<Job>,
     waiting: VecDeque<Frame>,
     owed: Vec<Owed>,
@@ -104,9 +106,11 @@ impl Stream {
             shared.telemetry.shed("stream");
             return Err(Refusal::busy("frames already wait too long for a thread: no other stream is taken now"));
         }
+        let lodging = Lodging::default();
         let home = match opening.source {
             Source::Encoded => Home::Unopened,
             Source::Raw(_) => {
+                job::lodge(&lodging, &intake, &opening.config)?;
                 let session = shared.compute.engine().session(opening.config);
                 Home::Here(Box::new(session.map_err(|error| Refusal::engine("open", &error))?))
             }
@@ -129,6 +133,7 @@ impl Stream {
             config: opening.config,
             window: opening.window,
             home,
+            lodging,
             job: None,
             waiting: VecDeque::with_capacity(opening.window),
             owed: Vec::with_capacity(2),
@@ -170,21 +175,23 @@ impl Stream {
         let mut lease_ended = std::pin::pin!(lease.ended());
         let mut grace_ended = None;
         loop {
-            self.start_job();
+            self.start_job_for_reader();
             if Instant::now() >= self.next_part {
                 self.write_down();
             }
-            if self.job.is_none()
-                && (self.phase == Phase::HalfClosed || grace_ended.is_some_and(|at| Instant::now() >= at))
-            {
+            let is_idle = self.job.is_none() && self.waiting.is_empty();
+            if is_idle && (self.phase == Phase::HalfClosed || grace_ended.is_some_and(|at| Instant::now() >= at)) {
                 self.close().await?;
                 let is_cut = self.phase == Phase::Draining;
                 return Ok(if is_cut { Err(Refusal::draining().into()) } else { Ok(()) });
             }
             let may_read = self.phase != Phase::HalfClosed && self.feedback.len() < MAX_FEEDBACK;
             let alarm = self.alarm(grace_ended);
+            let is_pending = !self.waiting.is_empty() || self.wake.is_some();
+            let waits_for_reader = self.job.is_none() && is_pending && !self.is_read();
             tokio::select! {
                 () = self.answers.closed() => return Err(Gone),
+                _ = async { self.answers.reserve().await.is_ok() }, if waits_for_reader => {}
                 () = drain.stop.cancelled() => {
                     self.abandon().await?;
                     return Ok(Err(Refusal::draining().into()));
@@ -232,8 +239,8 @@ impl Stream {
     /// When to look again without anything having happened: a held frame's time, the end of the grace, or of a part of the
     /// session.
     fn alarm(&self, grace_ended: Option<Instant>) -> Option<Instant> {
-        let held = self.wake.filter(|_| self.job.is_none()).map(|wake| self.begun + wake);
-        let grace = grace_ended.filter(|_| self.job.is_none());
+        let held = self.wake.filter(|_| self.job.is_none() && self.is_read()).map(|wake| self.begun + wake);
+        let grace = grace_ended.filter(|_| self.job.is_none() && self.waiting.is_empty());
         held.into_iter().chain(grace).chain([self.next_part]).min()
     }
 
@@ -275,13 +282,24 @@ impl Stream {
         }
     }
 
+    /// Whether the answers so far were taken: packets aren't made faster than they are read.
+    fn is_read(&self) -> bool {
+        self.answers.capacity() > 0
+    }
+
+    fn has_work(&self) -> bool {
+        !self.waiting.is_empty() || self.wake.is_some_and(|wake| wake <= self.begun.elapsed())
+    }
+
+    fn start_job_for_reader(&mut self) {
+        if self.is_read() {
+            self.start_job();
+        }
+    }
+
     /// Gives the session its next frame, or its time, on the pool.
     fn start_job(&mut self) {
-        if self.job.is_some() {
-            return;
-        }
-        let is_due = self.wake.is_some_and(|wake| wake <= self.begun.elapsed());
-        if self.waiting.is_empty() && !is_due {
+        if self.job.is_some() || !self.has_work() {
             return;
         }
         let session = match std::mem::replace(&mut self.home, Home::Away) {
@@ -302,6 +320,8 @@ impl Stream {
             session,
             config: self.config,
             engine: self.shared.compute.engine().clone(),
+            intake: Arc::clone(&self.intake),
+            lodging: Arc::clone(&self.lodging),
             limits: self.shared.config().limits.picture,
             frame,
             begun: self.begun,
@@ -317,7 +337,7 @@ impl Stream {
                 self.wake = done.wake;
                 self.apply_feedback();
                 // The pool works on while the answers go out.
-                self.start_job();
+                self.start_job_for_reader();
                 for answer in done.answers {
                     self.tell(answer).await?;
                 }
@@ -345,53 +365,6 @@ impl Stream {
         self.home = session.map_or(Home::Unopened, |session| Home::Here(Box::new(session)));
     }
 
-    /// Answers a frame that the session is done with.
-    async fn tell(&mut self, answer: Answer) -> Result<(), Gone> {
-        match answer {
-            Answer::Packet { info, data, decode_us, queued } => {
-                let arrived = self.settle(info.stamp);
-                let latency = arrived.map_or(Duration::ZERO, |arrived| arrived.elapsed());
-                self.place.entry.count_packet(&info, latency);
-                let took = Took { latency, queued, decode_us };
-                self.shared.telemetry.packet_made(&info, took);
-                self.traced.frame(&info, took);
-                let waited = [decode_us, queued.as_micros() as u64];
-                self.answer(Out::Packet(wire::packet(&info, data, waited))).await
-            }
-            Answer::Dropped(dropped) => {
-                self.settle(dropped.stamp);
-                self.drop_frame(dropped).await
-            }
-            Answer::Refused { stamp, refusal } => {
-                self.settle(stamp);
-                self.refuse_frame(stamp.frame_number, refusal).await
-            }
-        }
-    }
-
-    /// When the frame arrived that is answered now.
-    fn settle(&mut self, stamp: Stamp) -> Option<Instant> {
-        let index = self.owed.iter().position(|owed| owed.stamp == stamp)?;
-        Some(self.owed.remove(index).arrived)
-    }
-
-    async fn drop_frame(&mut self, dropped: Dropped) -> Result<(), Gone> {
-        self.place.entry.live().stats.count_drop(dropped.reason);
-        self.shared.telemetry.frame_dropped(dropped.reason);
-        self.answer(Out::Dropped(wire::dropped(&dropped))).await
-    }
-
-    /// Answers a frame with an error; the stream goes on.
-    async fn refuse_frame(&mut self, frame_number: u64, refusal: Refusal) -> Result<(), Gone> {
-        self.place.entry.live().stats.failed += 1;
-        self.refuse(frame_number, refusal).await
-    }
-
-    async fn refuse(&mut self, frame_number: u64, refusal: Refusal) -> Result<(), Gone> {
-        self.shared.telemetry.refused(refusal.code);
-        self.answer(Out::Error(refusal.into_frame_error(frame_number))).await
-    }
-
     /// Finishes what was accepted, then gives up what the session holds back.
     async fn finish_accepted(&mut self) -> Result<(), Gone> {
         loop {
@@ -408,7 +381,10 @@ impl Stream {
         if let Home::Here(session) = &mut self.home {
             session.close();
             let mut answers = Vec::new();
-            job::collect(session, self.begun.elapsed(), &mut answers, 0, Duration::ZERO);
+            let (now, intake) = (self.begun.elapsed(), &self.intake);
+            job::collect(session, now, &mut answers, Times::default(), |bytes| {
+                intake.convert(&mut Room::default(), bytes)
+            });
             for answer in answers {
                 self.tell(answer).await?;
             }
@@ -425,22 +401,6 @@ impl Stream {
             self.drop_frame(Dropped { stamp, reason: DropReason::Closing }).await?;
         }
         Ok(())
-    }
-
-    async fn answer(&mut self, message: Out) -> Result<(), Gone> {
-        self.say(Ok(proto::CompressStreamResponse { message: Some(message) })).await
-    }
-
-    async fn say(&mut self, answer: Result<proto::CompressStreamResponse, Status>) -> Result<(), Gone> {
-        let stall = Duration::from_millis(self.shared.config().limits.stall_timeout_ms.into());
-        match timeout(stall, self.answers.send(answer)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Gone),
-            Err(_) => {
-                tracing::warn!(session = %self.place.entry.id(), "the reader has stalled, the stream is cut");
-                Err(Gone)
-            }
-        }
     }
 
     /// Tells the session something, now or when its job is done.
