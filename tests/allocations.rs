@@ -74,7 +74,11 @@ fn a_warm_session_does_not_allocate() {
                     abbreviate: measure_quality,
                     ..SessionConfig::new(codec, format, width, height)
                 };
-                let count = allocations(config);
+                let mut count = allocations(config);
+                // The harness itself says something after a minute, but only once; a session does again what it does.
+                if count > 0 {
+                    count = allocations(config);
+                }
                 if count > 0 {
                     faults.push(format!("{codec} of {format} {width}x{height}, measured {measure_quality}: {count}"));
                 }

@@ -264,6 +264,23 @@ fn every_format() {
     oracle.settle();
 }
 
+/// What is nothing but noise is shown as it was, in no more bytes than its samples and a few for their macroblocks.
+#[test]
+fn noise_is_sent_as_it_is() {
+    let mut oracle = Oracle::new();
+    for (profile, slices) in Profile::ALL.into_iter().zip([1, 2, 3]) {
+        let scene = Scene::at(Content::Noise, (96, 80), 4, 2);
+        let frames: Vec<FrameBuf> = scene.frames().map(|(frame, _)| frame).collect();
+        let units = encode(&stream(config(profile, Preset::Fast, slices), scene), kernel::detect(), &pool(2));
+        for (unit, frame) in units.iter().zip(&frames) {
+            assert!(unit.bytes.len() < 30 * (384 + 4) + 100, "{profile}: {} bytes", unit.bytes.len());
+            assert!(unit.picture.planes.iter().enumerate().all(|(k, plane)| plane == frame.as_frame().plane(k).data()));
+        }
+        oracle.feed(&format!("noise in {profile}"), Framing::AnnexB, units);
+    }
+    oracle.settle();
+}
+
 /// In profiles with weighted prediction, a fade takes a fraction of the bytes, and is right to the bit.
 #[test]
 fn fades_are_predicted_by_weights() {

@@ -8,7 +8,7 @@ use crate::kernel::h264::interpolate::luma_block;
 use crate::kernel::h264::intra::Neighbours16;
 use crate::kernel::h264::intra_search::search_16x16;
 use crate::kernel::h264::quantise::{dequantise, quantise};
-use crate::kernel::h264::quantiser::Quantisers;
+use crate::kernel::h264::quantiser::{Quantisers, Rounding};
 use crate::kernel::h264::sad::sad_quadrants;
 use crate::kernel::h264::satd::satd_16x16;
 use crate::kernel::h264::transform4::{add_luma, forward, inverse, residual_luma};
@@ -69,7 +69,14 @@ impl Stages {
         assert!(width.is_multiple_of(16) && source.len().is_multiple_of(width) && reference.len() == source.len());
         assert!(qp <= 51, "qp {qp}");
         let height = source.len() / width;
-        Self { source, reference, width, height, quantisers: Quantisers::new(21, 11), qp }
+        Self {
+            source,
+            reference,
+            width,
+            height,
+            quantisers: Quantisers::new(Rounding::even(21), Rounding::even(11)),
+            qp,
+        }
     }
 
     /// Does a stage for every macroblock that isn't at the border. Returns a sum of what came out, so that all of it is needed.

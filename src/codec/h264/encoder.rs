@@ -22,12 +22,12 @@ use super::source::{Size, Source};
 use super::tools::{Preset, Tools};
 use crate::error::{Error, Result};
 use crate::frame::{ColorSpace, Frame, PixelFormat};
-use crate::kernel::h264::quantiser::Quantisers;
+use crate::kernel::h264::quantiser::{Quantisers, Rounding};
 use crate::kernel::{Level, vectorise};
 
-/// What is added before rounding down, in 64ths of a step, in intra and in inter prediction.
-const INTRA_ROUNDING_64THS: u32 = 23;
-const INTER_ROUNDING_64THS: u32 = 15;
+/// How coefficients of intra and of inter prediction are rounded.
+const INTRA_ROUNDING: Rounding = Rounding { low: 27, fall: 10, beyond_one: 27 };
+const INTER_ROUNDING: Rounding = Rounding { low: 24, fall: 20, beyond_one: 26 };
 /// chroma_qp_index_offset.
 const CHROMA_QP_OFFSET: i8 = 0;
 /// How much finer keyframes are quantised: everything after is predicted from them.
@@ -98,7 +98,7 @@ impl H264Encoder {
             source: Source::default(),
             references: References::default(),
             past: Past::default(),
-            quantisers: Quantisers::new(INTRA_ROUNDING_64THS, INTER_ROUNDING_64THS),
+            quantisers: Quantisers::new(INTRA_ROUNDING, INTER_ROUNDING),
             coders: Vec::new(),
             parameter_sets: Vec::new(),
             parameter_sets_len: 0,

@@ -65,7 +65,7 @@ pub(super) struct Macroblock {
     pub(super) qp_delta: i8,
     pub(super) levels: Levels,
     /// Samples of I_PCM.
-    pub(super) pcm: Option<Box<(Luma, Chroma)>>,
+    pub(super) pcm: Box<(Luma, Chroma)>,
 }
 
 /// Quantised transform coefficients in zigzag order. Blocks are numbered in raster order within their macroblock (not in coding
@@ -117,7 +117,7 @@ impl Default for Macroblock {
             cbp: 0,
             qp_delta: 0,
             levels: Levels::default(),
-            pcm: None,
+            pcm: Box::default(),
         }
     }
 }

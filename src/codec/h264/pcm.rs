@@ -1,18 +1,49 @@
-//! Samples of I_PCM macroblocks (ITU-T H.264 7.3.5).
+//! I_PCM: a macroblock's samples as they are, where its levels would take more bits (ITU-T H.264 7.3.5).
+//!
+//! Noise at fine quantisers is such; decoders needn't take macroblocks of more than 128 bits beyond their samples' at all (A.3.1).
 
-use super::macroblock::Macroblock;
+use super::macroblock::{Levels, Macroblock};
 
 /// Bytes of an I_PCM macroblock's samples.
 const BYTES: usize = 384;
+/// What other macroblocks may take.
+const MOST_BITS: u32 = 8 * BYTES as u32 + 128;
+/// The quantiser parameter beyond which no levels take that much.
+const MOST_QP: u8 = 26;
+/// coded_block_pattern of a macroblock whose luma is coded in all quadrants.
+const ALL_LUMA: u8 = 15;
+
+/// Whether the levels of a macroblock at quantiser parameter `qp` would take more bits than its samples.
+#[inline(always)]
+pub(super) fn is_smaller(mb: &Macroblock, qp: u8) -> bool {
+    qp <= MOST_QP && mb.cbp & ALL_LUMA == ALL_LUMA && bits(&mb.levels, mb.transform_8x8) > MOST_BITS
+}
+
+/// About what the levels of a macroblock take that has them in most of its blocks.
+#[inline(never)]
+fn bits(levels: &Levels, transform_8x8: bool) -> u32 {
+    let coded = |blocks: &[[i16; 16]], mask: u16| -> u32 {
+        blocks.iter().enumerate().filter(|(b, _)| mask >> b & 1 != 0).map(|(_, block)| sum(block)).sum()
+    };
+    let luma = if transform_8x8 { sum(levels.luma8.as_flattened()) } else { coded(&levels.luma, levels.luma_mask) };
+    let [cb, cr] = levels.chroma_mask.map(u16::from);
+    luma + coded(&levels.chroma_ac[0], cb) + coded(&levels.chroma_ac[1], cr)
+}
+
+/// About what levels take: one bit for a zero, and for others that they are none, their sign, and their magnitude's digits, which
+/// CABAC writes in unary at first.
+fn sum(levels: &[i16]) -> u32 {
+    let one = |level: i16| match level.unsigned_abs() {
+        0 => 1,
+        magnitude @ 1..=15 => 3 + 3 * magnitude.ilog2() / 2,
+        magnitude => 6 + 2 * (u32::from(magnitude) - 14).ilog2(),
+    };
+    levels.iter().map(|&level| one(level)).sum()
+}
 
 /// Appends 256 samples of luma, 64 of Cb and 64 of Cr.
 pub(super) fn append(mb: &Macroblock, bytes: &mut Vec<u8>) {
-    debug_assert!(mb.pcm.is_some(), "I_PCM without samples");
-    let Some(samples) = &mb.pcm else {
-        bytes.resize(bytes.len() + BYTES, 128);
-        return;
-    };
-    let (luma, chroma) = samples.as_ref();
+    let (luma, chroma) = mb.pcm.as_ref();
     bytes.extend_from_slice(luma.as_flattened());
     for component in 0..2 {
         bytes.extend(chroma.as_flattened().iter().skip(component).step_by(2));

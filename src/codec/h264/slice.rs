@@ -18,6 +18,7 @@ use super::mv::{Field, Mv};
 use super::nal::Framing;
 use super::params::Sequence;
 use super::past::{Past, row_work};
+use super::pcm;
 use super::picture::Band;
 use super::slice_writer::SliceWriter;
 use super::source::{Size, SourceBand};
@@ -320,10 +321,13 @@ impl SliceJob<'_> {
         if let Some(refresh) = self.plan.refresh.filter(|refresh| here.x < refresh.columns[0]) {
             window.end_at(16 * refresh.clean as i32 - Refresh::MARGIN);
         }
-        let made = match self.plan.base {
+        let mut made = match self.plan.base {
             Some(base) => self.code_p(simd, here, base, &window),
             None => self.code_i(simd, here),
         };
+        if pcm::is_smaller(&self.coder.macroblock, here.qp) {
+            made = self.make_raw(here);
+        }
         if self.coder.macroblock.kind == Kind::Skip {
             self.coder.writer.skip(here.x);
         } else {

@@ -143,11 +143,8 @@ impl Recipe {
             mb.qp_delta = random.within(3) as i8;
         }
         if mb.kind == Kind::Pcm {
-            mb.pcm = Some(Box::default());
-            if let Some(samples) = &mut mb.pcm {
-                samples.0.as_flattened_mut().iter_mut().for_each(|sample| *sample = random.below(3) as u8);
-                samples.1.as_flattened_mut().iter_mut().for_each(|sample| *sample = random.next() as u8);
-            }
+            mb.pcm.0.as_flattened_mut().iter_mut().for_each(|sample| *sample = random.below(3) as u8);
+            mb.pcm.1.as_flattened_mut().iter_mut().for_each(|sample| *sample = random.next() as u8);
         }
         self.fill(random, &mut mb);
         mb
@@ -370,7 +367,7 @@ fn samples_come_back_as_they_are() {
                 (expected[at], expected[at + 256]) = (pair[0], pair[1]);
             }
         }
-        (mb.kind, mb.pcm) = (Kind::Pcm, Some(samples));
+        (mb.kind, mb.pcm) = (Kind::Pcm, samples);
     }
     for profile in Profile::ALL {
         let Some(pictures) = decoded(&recipe, profile, &recipe.stream_of(profile, &slices)) else { return };

@@ -4,6 +4,7 @@ use fearless_simd::dispatch;
 
 use super::noise::Noise;
 use super::quantise::*;
+use super::quantiser::Rounding;
 use super::transform8::{Plane8, Planes8};
 use super::{Planes, transform4, transform8};
 use crate::kernel::each_level;
@@ -39,16 +40,23 @@ fn planes<const N: usize>(noise: &mut Noise, qp: u8) -> Planes<N> {
     planes
 }
 
+/// One that falls, and one that is the same everywhere.
+const ROUNDING: [Rounding; 2] = [Rounding { low: 24, fall: 20, beyond_one: 26 }, Rounding::even(11)];
+
 /// One level by its definition.
-fn expected(coefficient: i16, factor: u16, bias: u16, max: i64) -> i16 {
+fn expected(coefficient: i16, factor: u16, [bias, limit]: [u16; 2], max: i64) -> i16 {
+    if coefficient.unsigned_abs() <= limit {
+        return 0;
+    }
     let magnitude = ((i64::from(coefficient).abs() + i64::from(bias)) * i64::from(factor) / 65536).min(max);
     (magnitude * i64::from(coefficient).signum()) as i16
 }
 
 fn check_planes<const N: usize>(noise: &mut Noise, qp: u8) {
-    let q = Quantiser::new(qp, 11 + 10 * u32::from(qp % 2));
+    let q = Quantiser::new(qp, ROUNDING[usize::from(qp % 2)]);
     let coefficients: Planes<N> = planes(noise, qp);
-    let levels: Planes<N> = std::array::from_fn(|p| coefficients[p].map(|c| expected(c, q.factor[p], q.bias[p], 2063)));
+    let levels: Planes<N> =
+        std::array::from_fn(|p| coefficients[p].map(|c| expected(c, q.factor[p], [q.bias[p], q.limit[p]], 2063)));
     let mask = |first: usize| -> u32 { (0..N).map(|b| u32::from((first..16).any(|p| levels[p][b] != 0)) << b).sum() };
     let zigzag: [[i16; 16]; N] =
         std::array::from_fn(|b| std::array::from_fn(|k| levels[usize::from(ZIGZAG_4X4[k])][b]));
@@ -112,10 +120,11 @@ fn eight_by_eight_blocks_become_levels_and_scaled_coefficients() {
     let mut noise = Noise(6);
     for round in 0..260 {
         let qp = (round % 52) as u8;
-        let q = Quantiser8::new(qp, 11);
+        let q = Quantiser8::new(qp, ROUNDING[usize::from(qp % 2)]);
         let coefficients: Planes8 = planes(&mut noise, qp);
         let levels: Planes8 = std::array::from_fn(|row| {
-            std::array::from_fn(|x| expected(coefficients[row][x], q.factor[row % 8][x], q.bias[row % 8][x], 2047))
+            let more = |x| [q.bias[row % 8][x], q.limit[row % 8][x]];
+            std::array::from_fn(|x| expected(coefficients[row][x], q.factor[row % 8][x], more(x), 2047))
         });
         // By block, [u][v].
         let block = |from: &Planes8, b: usize| -> Plane8 {
@@ -179,7 +188,7 @@ fn the_factors_are_the_field_s() {
     for qp in 0..52_u8 {
         let (row, octave) = (usize::from(qp % 6), qp / 6);
         for offset in [11, 21, 32] {
-            let (q, q8) = (Quantiser::new(qp, offset), Quantiser8::new(qp, offset));
+            let (q, q8) = (Quantiser::new(qp, Rounding::even(offset)), Quantiser8::new(qp, Rounding::even(offset)));
             let near = |factor: u16, bias: u16, exact: f64| {
                 assert!((f64::from(factor) - exact).abs() <= 0.51 + exact / 10_000.0, "{qp}: {factor} for {exact}");
                 let part = f64::from(bias) * f64::from(factor) / 65536.0;
@@ -207,7 +216,7 @@ fn the_factors_are_the_field_s() {
 fn direct_coefficients_of_the_second_transform() {
     let mut noise = Noise(8);
     for qp in 0..52_u8 {
-        let q = Quantiser::new(qp, 21);
+        let q = Quantiser::new(qp, Rounding::even(21));
         let (v, octave) = ([10, 11, 13, 14, 16, 18][usize::from(qp % 6)], u32::from(qp / 6));
         let [dc]: [[i16; 16]; 1] = noise.signed_rows(32_640);
         each_level!(level => {
@@ -240,7 +249,7 @@ fn what_is_coded_comes_back_within_a_step() {
     for qp in 0..52_u8 {
         let level = crate::kernel::detect();
         let (source, prediction): (super::Luma, super::Luma) = (noise.rows(0), noise.rows(1));
-        let (q, q8) = (Quantiser::new(qp, 32), Quantiser8::new(qp, 32));
+        let (q, q8) = (Quantiser::new(qp, Rounding::even(32)), Quantiser8::new(qp, Rounding::even(32)));
         let step = 0.625 * f64::powf(2.0, f64::from(qp) / 6.0);
         let error = |out: &super::Luma| {
             let each = out.as_flattened().iter().zip(source.as_flattened());
@@ -275,7 +284,7 @@ fn what_is_coded_comes_back_within_a_step() {
 fn differences_under_the_limits_become_nothing() {
     let mut noise = Noise(10);
     for (qp, offset) in (0..52_u8).flat_map(|qp| [(qp, 13), (qp, 15), (qp, 23), (qp, 32)]) {
-        let q = Quantiser::new(qp, offset);
+        let q = Quantiser::new(qp, Rounding::even(offset));
         let step = 0.625 * f64::powf(2.0, f64::from(qp) / 6.0);
         // Half a step at least rounds to nothing in a coefficient of twice the step's length or more.
         assert!(f64::from(q.sad_limit) + 1.0 >= step && f64::from(q.dc_sad_limit) + 1.0 >= 3.9 * step, "{qp}: {q:?}");

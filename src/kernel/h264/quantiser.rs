@@ -34,6 +34,42 @@ const fn class_8x8(x: usize, y: usize) -> usize {
     }
 }
 
+/// Where levels begin, in 64ths of a step that are added before rounding down: 32 would round to the nearest, less makes a dead
+/// zone about zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rounding {
+    /// At the lowest frequency, and how much less at the highest. Levels are the rarer the higher their frequency, so they take
+    /// more bits, and the zeros before them, too.
+    pub(crate) low: u32,
+    pub(crate) fall: u32,
+    /// At least so much from one level that isn't zero to the next: that takes a bit or two, a first level several.
+    pub(crate) beyond_one: u32,
+}
+
+impl Rounding {
+    /// The same everywhere.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) const fn even(offset_64ths: u32) -> Self {
+        Self { low: offset_64ths, fall: 0, beyond_one: offset_64ths }
+    }
+
+    /// At the frequency that is `part` of `whole`.
+    const fn at(self, part: usize, whole: usize) -> u32 {
+        self.low - self.fall * part as u32 / whole as u32
+    }
+
+    /// For levels of the second transform, whose frequencies are all low.
+    const fn middle(self) -> u32 {
+        self.at(1, 2)
+    }
+
+    /// Beyond a level of one.
+    const fn beyond_one(self, part: usize, whole: usize) -> u32 {
+        let at = self.at(part, whole);
+        if at > self.beyond_one { at } else { self.beyond_one }
+    }
+}
+
 /// What is added to a coefficient before it is divided, as u16: `offset_64ths` of the step a factor stands for.
 fn bias(factor: u16, offset_64ths: u32) -> u16 {
     ((offset_64ths << 10) / u32::from(factor).max(1)) as u16
@@ -44,8 +80,8 @@ fn limit(factor: u16, bias: u16) -> u16 {
     (65535 / u32::from(factor).max(1)).saturating_sub(u32::from(bias)) as u16
 }
 
-/// 4x4 blocks at one quantiser parameter. The level of a coefficient `c` is `((|c| + bias) * factor) >> 16` with its sign; a
-/// level stands for `level * step`.
+/// 4x4 blocks at one quantiser parameter. The level of a coefficient `c` is `((|c| + bias) * factor) >> 16` with its sign where
+/// `|c|` is beyond `limit`, else zero; a level stands for `level * step`.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Quantiser {
@@ -73,27 +109,27 @@ const fn gain(position: usize) -> u16 {
 }
 
 impl Quantiser {
-    /// For quantiser parameter `qp`, 0..=51. `offset_64ths` of a step are added before rounding down: 32 would round to the
-    /// nearest, less makes a dead zone about zero.
-    pub(crate) fn new(qp: u8, offset_64ths: u32) -> Self {
+    /// For quantiser parameter `qp`, 0..=51.
+    pub(crate) fn new(qp: u8, rounding: Rounding) -> Self {
         let qp = usize::from(qp.min(51));
         let octave = (qp / 6) as u32;
         let step: [i16; 16] = std::array::from_fn(|p| (STEPS_4X4[qp % 6][class_4x4(p)] << octave) as i16);
         // 2^16 times 64 over the basis function's squared length, 16, 100 or 40, in the inverse transform's scale.
-        let factor = std::array::from_fn(|p| {
+        let factor: [u16; 16] = std::array::from_fn(|p| {
             let (numerator, denominator) = [(1, 1), (16, 25), (4, 5)][class_4x4(p)];
             let divisor = denominator * u32::from(step[p] as u16);
             (((numerator << 18) + divisor / 2) / divisor) as u16
         });
-        let bias = factor.map(|factor| bias(factor, offset_64ths));
-        let limit: [u16; 16] = std::array::from_fn(|p| limit(factor[p], bias[p]));
+        let frequency = |p: usize| p % 4 + p / 4;
+        let first = |p: usize| bias(factor[p], rounding.at(frequency(p), 6));
+        let limit: [u16; 16] = std::array::from_fn(|p| limit(factor[p], first(p)));
         let scale = STEPS_4X4[qp % 6][0];
         let dc_factor = ((1 << 17) + scale as u32 / 2) / scale as u32;
-        let (dc_offset, dc_shift) = (offset_64ths << (10 + octave), 16 + octave);
+        let (dc_offset, dc_shift) = (rounding.middle() << (10 + octave), 16 + octave);
         let sad_limits: [u16; 16] = std::array::from_fn(|p| limit[p] / gain(p));
         Self {
             factor,
-            bias,
+            bias: std::array::from_fn(|p| bias(factor[p], rounding.beyond_one(frequency(p), 6))),
             limit,
             step,
             sad_limit: sad_limits.into_iter().fold(u16::MAX, u16::min),
@@ -114,6 +150,7 @@ impl Quantiser {
 pub(crate) struct Quantiser8 {
     pub(super) factor: [[u16; 16]; 8],
     pub(super) bias: [[u16; 16]; 8],
+    pub(super) limit: [[u16; 16]; 8],
     pub(super) step: [[i16; 16]; 8],
     /// 2, 1 and then 0 for quantiser parameters 0..=5, 6..=11 and from 12 on.
     pub(super) shift: u32,
@@ -121,7 +158,7 @@ pub(crate) struct Quantiser8 {
 
 impl Quantiser8 {
     /// As [`Quantiser::new`].
-    pub(crate) fn new(qp: u8, offset_64ths: u32) -> Self {
+    pub(crate) fn new(qp: u8, rounding: Rounding) -> Self {
         /// Squared lengths of the basis functions of one dimension, 64 times.
         const LENGTHS: [u64; 4] = [512, 578, 320, 578];
         let qp = usize::from(qp.min(51));
@@ -134,10 +171,11 @@ impl Quantiser8 {
             let divisor = LENGTHS[x % 4] * LENGTHS[y % 4] * ((norm(x, y) as u64) << octave);
             (((1 << 36) + divisor / 2) / divisor) as u16
         });
-        let bias = each(&|x, y| bias(factor[y][x], offset_64ths));
+        let first = |x: usize, y: usize| bias(factor[y][x], rounding.at(x + y, 14));
         Self {
             factor,
-            bias,
+            bias: each(&|x, y| bias(factor[y][x], rounding.beyond_one(x + y, 14))),
+            limit: each(&|x, y| limit(factor[y][x], first(x, y))),
             step: each(&|x, y| (norm(x, y) << octave.saturating_sub(2)) as u16).map(|row| row.map(|step| step as i16)),
             shift: 2_usize.saturating_sub(octave) as u32,
         }
@@ -159,17 +197,13 @@ pub(crate) struct Quantisers {
 }
 
 impl Quantisers {
-    /// With the rounding offsets of intra and inter prediction in 64ths of a step, 0..=32: about 21 and 11.
-    pub(crate) fn new(intra_64ths: u32, inter_64ths: u32) -> Self {
-        let all = |offset_64ths: u32| {
-            (0..=51)
-                .map(|qp| QuantiserPair {
-                    four: Quantiser::new(qp, offset_64ths),
-                    eight: Quantiser8::new(qp, offset_64ths),
-                })
-                .collect()
+    /// With the rounding of intra and of inter prediction.
+    pub(crate) fn new(intra: Rounding, inter: Rounding) -> Self {
+        let all = |rounding: Rounding| {
+            let pair = |qp| QuantiserPair { four: Quantiser::new(qp, rounding), eight: Quantiser8::new(qp, rounding) };
+            (0..=51).map(pair).collect()
         };
-        Self { intra: all(intra_64ths), inter: all(inter_64ths) }
+        Self { intra: all(intra), inter: all(inter) }
     }
 
     /// For intra prediction at `qp`; what lies above 51 is taken for 51.
