@@ -1,13 +1,14 @@
 //! The bridge from tokio to the compute pool: jobs run on rayon's threads and never on tokio's.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 use tokio::sync::oneshot;
 
+use crate::codec::Cancel;
 use crate::engine::Engine;
 use crate::service::admission::{Admission, Delay, Shed};
 use crate::service::refusal::Refusal;
@@ -24,12 +25,12 @@ pub(crate) struct Compute {
     delay: Arc<Mutex<Delay>>,
 }
 
-/// Tells a queued job, when dropped, that nobody waits for it any more.
-struct CancelOnDrop(Arc<AtomicBool>);
+/// Tells a job, when dropped, that nobody waits for it any more.
+struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.raise();
     }
 }
 
@@ -38,7 +39,8 @@ impl Drop for CancelOnDrop {
 pub(crate) struct Running {
     /// How long it waited for a thread.
     pub(crate) queued: Duration,
-    cancelled: Arc<AtomicBool>,
+    /// Raised once nobody waits for it any more.
+    pub(crate) cancel: Cancel,
     deadline: Option<Instant>,
 }
 
@@ -49,7 +51,7 @@ impl Running {
     /// `DEADLINE_EXCEEDED` where nobody does, or it would come too late.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        if is_late || self.cancelled.load(Ordering::Relaxed) { Err(Refusal::late()) } else { Ok(()) }
+        if is_late || self.cancel.is_raised() { Err(Refusal::late()) } else { Ok(()) }
     }
 }
 
@@ -107,7 +109,7 @@ impl Compute {
     }
 
     /// Runs `work` on the pool. Dropping the future before the job has begun cancels it; later, the job learns of it where it
-    /// asks.
+    /// asks, and its encoders within a frame where they heed its flag.
     ///
     /// # Errors
     /// `INTERNAL` where the work panicked; the process and the pool live on.
@@ -116,8 +118,8 @@ impl Compute {
         work: impl FnOnce(&Running) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let guard = CancelOnDrop(Arc::clone(&cancelled));
+        let cancel = Cancel::default();
+        let guard = CancelOnDrop(cancel.clone());
         let queued = Instant::now();
         let waiting = Arc::clone(&self.waiting);
         let (busy, delay) = (Arc::clone(&self.busy), Arc::clone(&self.delay));
@@ -126,11 +128,11 @@ impl Compute {
             waiting.fetch_sub(1, Ordering::Relaxed);
             let waited = queued.elapsed();
             delay.lock().unwrap_or_else(PoisonError::into_inner).note(waited, clock());
-            if cancelled.load(Ordering::Relaxed) {
+            if cancel.is_raised() {
                 return;
             }
             busy.fetch_add(1, Ordering::Relaxed);
-            let running = Running { queued: waited, cancelled, deadline: None };
+            let running = Running { queued: waited, cancel, deadline: None };
             let done = catch_unwind(AssertUnwindSafe(|| work(&running)));
             busy.fetch_sub(1, Ordering::Relaxed);
             // Nobody may be waiting any more, which is all right.
@@ -164,6 +166,7 @@ impl Compute {
             let running = Running { deadline: Some(deadline), ..running.clone() };
             running.check()?;
             let mut coder = this.take_coder();
+            coder.heed(&running.cancel);
             let done = work(&mut coder, &running);
             this.keep_coder(coder);
             done
@@ -191,6 +194,8 @@ impl Compute {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[tokio::test]

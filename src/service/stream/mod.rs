@@ -327,7 +327,7 @@ impl Stream {
             begun: self.begun,
             max_wait: Duration::from_millis(self.shared.config().limits.request_timeout_ms.into()),
         };
-        self.job = Some(Box::pin(self.shared.compute.run(move |running| work.run(running.queued))));
+        self.job = Some(Box::pin(self.shared.compute.run(move |running| work.run(running))));
     }
 
     async fn finish_job(&mut self, done: Option<Result<Done, Refusal>>) -> Result<(), Gone> {
