@@ -15,6 +15,7 @@ mod edge;
 mod grpc;
 mod health;
 mod http;
+mod lane;
 mod ledger;
 mod limits;
 #[cfg(feature = "testing")]

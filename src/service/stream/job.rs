@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::frame::Frame as Pixels;
 use crate::limits::Limits;
 use crate::service::admission::{Intake, Room};
-use crate::service::compute::Running;
+use crate::service::lane::Running;
 use crate::service::refusal::Refusal;
 use crate::service::stream::inbox::Frame;
 use crate::session::{Dropped, Feedback, Output, PacketInfo, Session, SessionConfig, Stamp};
