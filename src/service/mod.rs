@@ -12,6 +12,8 @@ pub mod config;
 mod deadline;
 mod drain;
 mod edge;
+#[cfg(test)]
+mod fault_tests;
 mod grpc;
 mod health;
 mod http;

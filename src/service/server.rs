@@ -92,7 +92,7 @@ impl Drop for SocketPath {
 }
 
 impl Server {
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

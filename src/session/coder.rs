@@ -5,10 +5,10 @@ use std::time::Duration;
 use rayon::ThreadPool;
 use std::sync::Arc;
 
-use crate::codec::{Cancel, Codec};
 use crate::codec::h264::{FrameOrder, H264Config, H264Encoder, H264Stats};
 use crate::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use crate::codec::lossless::{LosslessConfig, LosslessEncoder};
+use crate::codec::{Cancel, Codec};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Level;
@@ -139,6 +139,8 @@ impl Coder {
     /// What the codec can't take, or [`Error::Abandoned`]; `out` is then as it was.
     pub fn code(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
         let start = self.now();
+        #[cfg(test)]
+        super::faults::provoke(frame, order.codec, &self.pool)?;
         let mut coded = match order.codec {
             Codec::Jpeg => self.code_jpeg(frame, order, out)?,
             Codec::Lossless => self.code_lossless(frame, order, out)?,

@@ -31,6 +31,8 @@ mod coder;
 mod compress;
 mod config;
 mod effort;
+#[cfg(test)]
+mod faults;
 mod link;
 mod output;
 mod promise;
@@ -43,6 +45,8 @@ use std::time::Duration;
 pub use coder::{Coded, Coder, Order};
 pub use config::{BITRATE_BUFFER_MS, Changes, SessionConfig};
 pub use effort::Effort;
+#[cfg(all(test, feature = "server"))]
+pub(crate) use faults::{FAILS, PANICS};
 pub use output::{DropReason, Dropped, Failed, Fallback, Output, Packet, PacketInfo, StageTimes, Stamp};
 pub use stats::{Recent, Stats};
 
