@@ -79,6 +79,9 @@ pub enum Error {
         /// What is wrong, and where.
         detail: String,
     },
+    /// A frame that was given up in its middle, as its [`Cancel`](crate::Cancel) was raised.
+    #[error("the frame was abandoned")]
+    Abandoned,
     /// Memory, threads or a library that failed us.
     #[error("{what} failed: {detail}")]
     Internal {
@@ -100,11 +103,12 @@ impl Error {
             | Self::Unsupported { field, .. }
             | Self::Mismatch { field, .. } => field,
             Self::Malformed { what, .. } | Self::Internal { what, .. } => what,
+            Self::Abandoned => "frame",
         }
     }
 
-    /// Whether the caller's input is at fault, rather than this machine.
+    /// Whether the caller's input is at fault, rather than this machine, or nobody.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Internal { .. })
+        !matches!(self, Self::Internal { .. } | Self::Abandoned)
     }
 }

@@ -90,7 +90,7 @@ pub mod session;
 #[cfg(any(feature = "testing", all(test, feature = "images")))]
 pub mod testing;
 
-pub use codec::Codec;
+pub use codec::{Cancel, Codec};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use frame::{ColorSpace, Frame, FrameBuf, Matrix, PixelFormat, Range};

@@ -20,6 +20,8 @@ mod instance;
 mod memory;
 #[path = "edge/nginx.rs"]
 mod nginx;
+#[path = "edge/overload.rs"]
+mod overload;
 #[path = "support/picture.rs"]
 mod picture;
 #[path = "service/programs.rs"]

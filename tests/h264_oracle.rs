@@ -7,10 +7,12 @@
 mod h264_common;
 mod skip;
 
+use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use auralink::codec::h264::{FrameOrder, Framing, H264Config, H264Encoder, Preset, Profile};
-use auralink::{FrameBuf, PixelFormat, kernel};
+use auralink::{Cancel, FrameBuf, PixelFormat, kernel};
 use h264_common::content::Content;
 use h264_common::ffmpeg::{Oracle, decode, is_there};
 use h264_common::{Case, Scene, Unit, annex_b, encode, encode_frame, nal_units, pool, random};
@@ -404,6 +406,46 @@ fn recovery_from_lost_packets() {
             result.unwrap_or_else(|fault| panic!("{profile}, lost {lost:?}: {fault}"));
         }
     }
+}
+
+/// Frames are given up at many moments of their coding: those after them are right to the bit, and need no keyframe.
+#[test]
+fn frames_that_are_given_up() {
+    let (mut oracle, pool) = (Oracle::new(), pool(2));
+    for (index, profile) in Profile::ALL.into_iter().enumerate() {
+        for content in [Content::Objects, Content::Fade, Content::Text] {
+            let recovery = index == 1;
+            let config = H264Config { recovery, scene_cut: false, ..config(profile, Preset::Balanced, 1 + index) };
+            let mut encoder = H264Encoder::new(kernel::detect(), config).unwrap();
+            let (mut units, mut given_up) = (Vec::new(), 0);
+            for number in 0..40 {
+                let order = FrameOrder { target_bytes: (number % 3 == 0).then_some(2_000), ..FrameOrder::at(27) };
+                let cancel = Cancel::default();
+                encoder.heed(&cancel);
+                let unit = thread::scope(|scope| {
+                    // The first are given up before they begin.
+                    if number < 2 {
+                        cancel.raise();
+                    } else {
+                        scope.spawn(|| {
+                            (0..1_000 * number).for_each(|_| spin_loop());
+                            cancel.raise();
+                        });
+                    }
+                    let frame = content.frame(320, 240, 40, 2 * number);
+                    encode_frame(&mut encoder, &frame.as_frame(), &order, units.len(), &pool)
+                });
+                given_up += usize::from(unit.is_none());
+                units.extend(unit);
+                encoder.heed(&Cancel::default());
+                let frame = content.frame(320, 240, 40, 2 * number + 1);
+                units.push(encode_frame(&mut encoder, &frame.as_frame(), &order, units.len(), &pool).unwrap());
+            }
+            assert!(given_up >= 2 && units.iter().skip(1).all(|unit| !unit.keyframe), "{profile} {content:?}");
+            oracle.feed(&format!("{profile} {content:?}, {given_up} given up"), config.framing, units);
+        }
+    }
+    oracle.settle();
 }
 
 /// Streams by chance, decoded many at a time; one that fails is made as small as can be.

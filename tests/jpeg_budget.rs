@@ -4,8 +4,11 @@
 
 mod jpeg_common;
 
+use std::hint::spin_loop;
+use std::thread;
+
 use auralink::codec::jpeg::{JpegConfig, JpegEncoder};
-use auralink::{Error, Frame, PixelFormat, kernel};
+use auralink::{Cancel, Error, Frame, PixelFormat, kernel};
 use jpeg_common::{SUBSAMPLINGS, busy_data, encode, pool};
 
 /// Most times a frame is coded, the first try at the quality wanted included.
@@ -69,6 +72,55 @@ fn the_file_depends_on_nothing_but_frame_and_budget() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Given up at any moment, whatever it was doing: the next file is as if nothing had been.
+#[test]
+fn frames_that_are_given_up_leave_no_trace() {
+    let data = busy_data(PixelFormat::Rgb8.frame_bytes(400, 300), 9);
+    let frame = Frame::new(PixelFormat::Rgb8, 400, 300, &data).unwrap();
+    let pool = pool(2);
+    for (optimise, restart_rows) in [(false, 0), (false, 2), (true, 2)] {
+        let config =
+            JpegConfig { quality: 97, optimise, restart_rows, reconstruct: true, train: true, ..JpegConfig::default() };
+        for max_bytes in [25_000, 10_000_000] {
+            let mut encoders = [(); 2].map(|()| JpegEncoder::new(kernel::detect()));
+            let mut given_up = 0;
+            for moment in 0..30 {
+                let [mut out, mut expected] = [vec![7], vec![7]];
+                let cancel = Cancel::default();
+                encoders[0].heed(&cancel);
+                let coded = thread::scope(|scope| {
+                    // The first are given up before they begin.
+                    if moment < 2 {
+                        cancel.raise();
+                    } else {
+                        scope.spawn(|| {
+                            (0..3_000 * moment).for_each(|_| spin_loop());
+                            cancel.raise();
+                        });
+                    }
+                    encoders[0].encode_within(&frame, &config, max_bytes, &pool, &mut out)
+                });
+                match coded {
+                    Ok(_) => drop(encoders[1].encode_within(&frame, &config, max_bytes, &pool, &mut expected).unwrap()),
+                    Err(error) => {
+                        assert_eq!(error, Error::Abandoned);
+                        given_up += 1;
+                    }
+                }
+                assert!(out == expected, "given up at {moment}");
+                encoders[0].heed(&Cancel::default());
+                let next = encoders.each_mut().map(|encoder| {
+                    let mut out = Vec::new();
+                    encoder.encode_within(&frame, &config, max_bytes, &pool, &mut out).unwrap();
+                    out
+                });
+                assert!(next[0] == next[1], "after one given up at {moment}");
+            }
+            assert!(given_up >= 2);
         }
     }
 }

@@ -39,6 +39,8 @@ mod process;
 mod programs;
 #[path = "service/redis.rs"]
 mod redis;
+#[path = "service/redis_faults.rs"]
+mod redis_faults;
 #[path = "service/sessions.rs"]
 mod sessions;
 #[path = "service/shedding.rs"]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use auralink::session::{Changes, DropReason, Fallback};
 use auralink::{
-    Codec, Engine, Feedback, Frame, FrameBuf, Mode, NetworkConditions, Output, PacketInfo, PixelFormat, Session,
-    SessionConfig, Stamp,
+    Cancel, Codec, Engine, Error, Feedback, Frame, FrameBuf, Mode, NetworkConditions, Output, PacketInfo, PixelFormat,
+    Session, SessionConfig, Stamp,
 };
 
 fn engine() -> Engine {
@@ -241,6 +241,54 @@ fn lossless_sessions_predict_from_the_frame_before_and_start_again_when_asked() 
         auralink::codec::lossless::LosslessDecoder::new(auralink::kernel::detect(), auralink::Limits::ENGINE);
     for (_, data) in answers.packets.values() {
         assert_eq!(decoder.decode(data, &pool).unwrap().data(), still.data());
+    }
+}
+
+#[test]
+fn a_frame_that_is_given_up_fails_alone() {
+    for codec in Codec::ALL {
+        let base = SessionConfig { codec, abbreviate: codec == Codec::Jpeg, ..config(960, 540) };
+        let mut session = engine().session(SessionConfig { measure_quality: true, ..base }).unwrap();
+        let (mut answers, mut failed) = (BTreeMap::new(), Vec::new());
+        for number in 0..24 {
+            let cancel = Cancel::default();
+            session.heed(&cancel);
+            let frame = picture(960, 540, number / 2);
+            std::thread::scope(|scope| {
+                // One in two is given up, the first of them before they begin.
+                if number % 2 == 1 && number < 6 {
+                    cancel.raise();
+                } else if number % 2 == 1 {
+                    scope.spawn(|| {
+                        std::thread::sleep(Duration::from_micros(u64::from(number) * 150));
+                        cancel.raise();
+                    });
+                }
+                let stamp = Stamp { frame_number: number.into(), timestamp_us: 0 };
+                session.push(stamp, &frame.as_frame(), Duration::ZERO).unwrap();
+            });
+            match session.poll(Duration::ZERO) {
+                Output::Packet(packet) => {
+                    let is_first = failed.last().is_some_and(|last| last + 1 == number);
+                    assert!(packet.info.keyframe || !is_first, "{codec}: nobody has what frame {number} needs");
+                    answers.insert(number, packet.data.to_vec());
+                }
+                Output::Failed(frame) => {
+                    assert_eq!((frame.error, number % 2), (Error::Abandoned, 1), "{codec}");
+                    failed.push(number);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(failed.len() >= 3, "{codec}: {failed:?}");
+        if codec == Codec::Lossless {
+            let (level, limits) = (auralink::kernel::detect(), auralink::Limits::ENGINE);
+            let mut decoder = auralink::codec::lossless::LosslessDecoder::new(level, limits);
+            for (number, data) in answers {
+                let shown = decoder.decode(&data, engine().pool()).unwrap();
+                assert!(shown.data() == picture(960, 540, number / 2).data(), "frame {number}");
+            }
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
+mod cancel;
 pub mod h264;
 pub mod jpeg;
 pub mod lossless;
+
+pub use cancel::Cancel;
 
 /// How packets are coded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

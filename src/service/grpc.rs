@@ -349,7 +349,7 @@ impl FrameCompression for Calls {
                 max_batch_frames: MAX_BATCH_FRAMES as u32,
                 max_sessions: config.limits.max_sessions,
             }),
-            cpu_level: kernel::name(self.0.compute.engine().level()).to_owned(),
+            cpu_level: kernel::name(self.0.compute.lane(None).engine().level()).to_owned(),
             threads: self.0.compute.threads() as u32,
         }))
     }

@@ -12,9 +12,12 @@ pub mod config;
 mod deadline;
 mod drain;
 mod edge;
+#[cfg(test)]
+mod fault_tests;
 mod grpc;
 mod health;
 mod http;
+mod lane;
 mod ledger;
 mod limits;
 #[cfg(feature = "testing")]

@@ -47,11 +47,13 @@ impl Refusal {
 
     /// What the engine said of a message part called `part`.
     pub(crate) fn engine(part: &str, error: &Error) -> Self {
-        if error.is_input() {
-            Self::invalid(vec![Violation::engine(part, error)])
-        } else {
-            tracing::error!(%error, "the engine failed");
-            Self::new(Code::Internal, error.to_string())
+        match error {
+            Error::Abandoned => Self::late(),
+            Error::Internal { .. } => {
+                tracing::error!(%error, "the engine failed");
+                Self::new(Code::Internal, error.to_string())
+            }
+            _ => Self::invalid(vec![Violation::engine(part, error)]),
         }
     }
 

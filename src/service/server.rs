@@ -92,7 +92,7 @@ impl Drop for SocketPath {
 }
 
 impl Server {
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -114,8 +114,9 @@ impl Server {
         let ledger = ledger.map_err(|detail| ServeError::Start { what: "the store", detail })?;
         let compute = Compute::new(config.compute.threads, &config.admission)
             .map_err(|error| ServeError::start("the compute pool", &error))?;
-        let engine = compute.engine().clone();
-        let tested = compute.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
+        let lane = compute.lane(None);
+        let engine = lane.engine().clone();
+        let tested = lane.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
         let self_test = tested.unwrap_or_else(|refusal| Err(refusal.message));
         if let Err(error) = &self_test {
             tracing::error!(error, "the self-test failed: the server won't be ready");

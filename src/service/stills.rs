@@ -14,7 +14,7 @@ use crate::resize::Resizer;
 use crate::service::Shared;
 use crate::service::admission::Intake;
 use crate::service::caller::Caller;
-use crate::service::compute::Running;
+use crate::service::lane::Running;
 use crate::service::ledger::Outcome;
 use crate::service::refusal::Refusal;
 use crate::service::traces::{self, Took};
@@ -56,7 +56,7 @@ pub(crate) fn compress(
     let codec = still.order.codec;
     let limits = shared.config().limits.picture;
     let job = room.map(|room| {
-        shared.compute.run_with_coder(deadline, move |coder, running| {
+        shared.compute.lane(still.picture.pixels()).run_with_coder(deadline, move |coder, running| {
             let _room = room;
             work(coder, &still, size, &limits, running, part)
         })
@@ -172,8 +172,9 @@ pub(crate) async fn decompress(
     let room = intake.admit(data.len())?;
     // Packets may have been scaled down from the smallest frames that are taken.
     let limits = Limits { min_width: 1, min_height: 1, ..shared.config().limits.picture };
-    let engine = shared.compute.engine().clone();
-    let job = shared.compute.run(move |_| {
+    let lane = shared.compute.lane(None);
+    let engine = lane.engine().clone();
+    let job = lane.run(move |_| {
         let _room = room;
         if data.starts_with(&[0xFF, 0xD8]) {
             return images::decode(&data, &limits);

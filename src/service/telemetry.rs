@@ -169,7 +169,11 @@ impl Telemetry {
         );
         let scale = self.plan_scale.clone();
         r.register("plan_scale", "Part of the source's sides that the plan of a packet asked for", scale);
-        r.register("pool_threads", "Compute threads", self.pool_threads.clone());
+        r.register(
+            "pool_threads",
+            "Compute threads for small frames, and as many for large ones",
+            self.pool_threads.clone(),
+        );
         r.register("pool_busy", "Jobs that run on them", self.pool_busy.clone());
         r.register("in_flight_limit_bytes", "Most bytes of frames that may be in flight", self.bytes_limit.clone());
         let resident = self.resident_bytes.clone();

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rayon::ThreadPool;
 use std::sync::Arc;
 
-use crate::codec::Codec;
 use crate::codec::h264::{FrameOrder, H264Config, H264Encoder, H264Stats};
 use crate::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use crate::codec::lossless::{LosslessConfig, LosslessEncoder};
+use crate::codec::{Cancel, Codec};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::Level;
@@ -99,6 +99,7 @@ pub struct Coder {
     h264: Option<Box<H264Encoder>>,
     luma: Vec<u8>,
     rows: RowReader,
+    cancel: Cancel,
 }
 
 impl Coder {
@@ -112,6 +113,18 @@ impl Coder {
             h264: None,
             luma: Vec::new(),
             rows: RowReader::default(),
+            cancel: Cancel::default(),
+        }
+    }
+
+    /// Gives frames up from now on where `cancel` is raised. Streams go on with the next frame, under another flag: where the next
+    /// packet must stand alone to be decoded, it does.
+    pub fn heed(&mut self, cancel: &Cancel) {
+        self.cancel = cancel.clone();
+        self.jpeg.heed(cancel);
+        self.lossless.heed(cancel);
+        if let Some(encoder) = &mut self.h264 {
+            encoder.heed(cancel);
         }
     }
 
@@ -123,16 +136,19 @@ impl Coder {
     /// Codes `frame`, appending the packet to `out`.
     ///
     /// # Errors
-    /// What the codec can't take; `out` is then as it was.
+    /// What the codec can't take, or [`Error::Abandoned`]; `out` is then as it was.
     pub fn code(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
         let start = self.now();
+        #[cfg(test)]
+        super::faults::provoke(frame, order.codec, &self.pool)?;
         let mut coded = match order.codec {
             Codec::Jpeg => self.code_jpeg(frame, order, out)?,
             Codec::Lossless => self.code_lossless(frame, order, out)?,
             Codec::H264 => self.code_h264(frame, order, out)?,
         };
         let coding_ended = self.now();
-        if order.measure {
+        // The packet is whole, and the next one may be predicted from it: it is too late to give it up.
+        if order.measure && !self.cancel.is_raised() {
             coded.measured = Some(match order.codec {
                 Codec::Jpeg | Codec::H264 => self.measure(frame, order.codec)?,
                 Codec::Lossless => Quality { psnr_db: f64::INFINITY, ssim: 1.0 },
@@ -214,6 +230,7 @@ impl Coder {
         };
         let encoder = self.h264.insert(encoder);
         encoder.set_preset(preset);
+        encoder.heed(&self.cancel);
         let frame_order = FrameOrder {
             qp: order.qp.unwrap_or_else(|| qp_of_quality(order.quality)),
             target_bytes: order.target_bytes,

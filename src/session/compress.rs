@@ -37,6 +37,8 @@ impl Session {
             }
             Err(error) => {
                 self.stats.failed += 1;
+                // It may have been coded before it failed: nobody will ever have what the encoder then predicts from.
+                self.keyframe_wanted = true;
                 self.events.push_back(Event::Failed(Failed { stamp, error }));
             }
         }

@@ -31,6 +31,8 @@ mod coder;
 mod compress;
 mod config;
 mod effort;
+#[cfg(test)]
+mod faults;
 mod link;
 mod output;
 mod promise;
@@ -43,10 +45,12 @@ use std::time::Duration;
 pub use coder::{Coded, Coder, Order};
 pub use config::{BITRATE_BUFFER_MS, Changes, SessionConfig};
 pub use effort::Effort;
+#[cfg(all(test, feature = "server"))]
+pub(crate) use faults::{FAILS, PANICS};
 pub use output::{DropReason, Dropped, Failed, Fallback, Output, Packet, PacketInfo, StageTimes, Stamp};
 pub use stats::{Recent, Stats};
 
-use crate::codec::Codec;
+use crate::codec::{Cancel, Codec};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
 use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, Ladder, NetworkConditions, Plan, Receipt, Scale};
@@ -185,6 +189,12 @@ impl Session {
             self.held_frame.copy_from(frame);
         }
         Ok(())
+    }
+
+    /// Gives frames up from now on where `cancel` is raised: the one at hand fails with [`Error::Abandoned`], and those after it are
+    /// coded without it.
+    pub fn heed(&mut self, cancel: &Cancel) {
+        self.coder.heed(cancel);
     }
 
     /// The next answer. Poll after every push, and at the time a [`Output::Wait`] named, until it says wait again.

@@ -176,12 +176,12 @@ impl Promise {
                 (order.quality, order.target_bytes, order.max_bytes) = (1, None, None);
                 (coder.code(frame, order, out)?, Some(Fallback::Budget))
             }
-            Err(error) if error.is_input() || order.codec == Codec::Lossless => return Err(error),
-            Err(error) => {
+            Err(error @ Error::Internal { .. }) if order.codec != Codec::Lossless => {
                 tracing::warn!(%error, "codec failed, falling back to lossless");
                 *order = Order { measure: order.measure, ..Order::still(Codec::Lossless) };
                 (coder.code(frame, order, out)?, Some(Fallback::CodecError))
             }
+            Err(error) => return Err(error),
         };
         let [encode, measure] = coded.times.map(micros);
         Ok(Kept { codec: order.codec, coded, encode_us: encode, measure_us: measure, fallback })

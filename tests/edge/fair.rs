@@ -61,7 +61,7 @@ impl Greedy {
 }
 
 /// How evenly something is shared out: 1 where all have as much (R. Jain, 1984).
-fn evenness(shares: &[usize]) -> f64 {
+pub(crate) fn evenness(shares: &[usize]) -> f64 {
     let sum: f64 = shares.iter().map(|&share| share as f64).sum();
     let squares: f64 = shares.iter().map(|&share| (share as f64).powi(2)).sum();
     sum.powi(2) / (shares.len() as f64 * squares)

@@ -125,7 +125,7 @@ pub(crate) fn encode(case: &Case, level: kernel::Level, pool: &ThreadPool) -> Ve
     units
 }
 
-/// Encodes a frame; none where its byte cap can't be kept.
+/// Encodes a frame; none where its byte cap can't be kept, or it was given up.
 pub(crate) fn encode_frame(
     encoder: &mut H264Encoder,
     frame: &Frame<'_>,
@@ -139,6 +139,10 @@ pub(crate) fn encode_frame(
         Ok(stats) => stats,
         Err(Error::Budget { field: "max_bytes", budget, smallest }) => {
             assert!(budget < smallest && order.max_bytes.is_some() && bytes == before, "{order:?}");
+            return None;
+        }
+        Err(Error::Abandoned) => {
+            assert!(bytes == before, "{order:?}");
             return None;
         }
         Err(error) => panic!("{order:?}: {error}"),

@@ -14,7 +14,7 @@ use crate::harness::{Client, PATIENCE, Running, start};
 use crate::limits::{limited, metric};
 use crate::programs::Redis;
 
-fn sharing(redis: &Redis, calls: u32, breaker_open_ms: u32) -> Config {
+pub(crate) fn sharing(redis: &Redis, calls: u32, breaker_open_ms: u32) -> Config {
     // On a busy machine an answer may take longer than in service; what is tested here is not how fast it is.
     let redis = RedisConfig { url: Some(redis.url()), timeout_ms: 200, breaker_open_ms, ..RedisConfig::default() };
     Config { redis, ..limited(calls) }
@@ -80,7 +80,7 @@ async fn two_instances_at_once_share_one_limit() {
 }
 
 /// Callers that call without a pause until told to stop, and whose calls must all succeed.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,
     slowest_us: Arc<AtomicU64>,
@@ -88,7 +88,7 @@ struct Load {
 }
 
 impl Load {
-    async fn on(server: &Running) -> Self {
+    pub(crate) async fn on(server: &Running) -> Self {
         let (stop, calls, slowest_us) = <(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
         let mut tasks = Vec::new();
         for _ in 0..4 {
@@ -108,7 +108,7 @@ impl Load {
     }
 
     /// Waits for so many more calls.
-    async fn more(&self, calls: u64) {
+    pub(crate) async fn more(&self, calls: u64) {
         let until = self.calls.load(Ordering::Relaxed) + calls;
         let began = Instant::now();
         while self.calls.load(Ordering::Relaxed) < until {
@@ -117,7 +117,7 @@ impl Load {
         }
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.unwrap();
@@ -128,7 +128,7 @@ impl Load {
 }
 
 /// Waits until the breaker is so.
-async fn breaker_is(http: SocketAddr, state: f64) {
+pub(crate) async fn breaker_is(http: SocketAddr, state: f64) {
     let began = Instant::now();
     while metric(http, "auralink_redis_breaker").await != state {
         assert!(began.elapsed() < PATIENCE, "the breaker never was {state}");

@@ -20,6 +20,7 @@ use super::references::{Choice, LONG_TERM_SLOTS, References};
 use super::slice::{FramePlan, Refresh, SliceCoder, SliceJob, SliceStats};
 use super::source::{Size, Source};
 use super::tools::{Preset, Tools};
+use crate::codec::Cancel;
 use crate::error::{Error, Result};
 use crate::frame::{ColorSpace, Frame, PixelFormat};
 use crate::kernel::h264::quantiser::{Quantisers, Rounding};
@@ -71,6 +72,7 @@ pub struct H264Encoder {
     displacements: [Mv; DISPLACEMENTS],
     changed: Vec<(u16, u16)>,
     light: Light,
+    cancel: Cancel,
 }
 
 /// What a decoder was told, and where in its numbering the stream is.
@@ -109,7 +111,13 @@ impl H264Encoder {
             displacements: Default::default(),
             changed: Vec::new(),
             light: Light::default(),
+            cancel: Cancel::default(),
         })
+    }
+
+    /// Gives frames up from now on where `cancel` is raised.
+    pub fn heed(&mut self, cancel: &Cancel) {
+        self.cancel = cancel.clone();
     }
 
     /// What it was opened with, and its preset of now.
@@ -126,8 +134,8 @@ impl H264Encoder {
     /// and whenever size or color space change; otherwise the difference to a frame before.
     ///
     /// # Errors
-    /// A quantiser parameter out of range, a side under 16 or over 8192, a 16-bit format, or a byte cap that no frame of this
-    /// size can keep. `out` is then as it was, and the stream can go on.
+    /// A quantiser parameter out of range, a side under 16 or over 8192, a 16-bit format, a byte cap that no frame of this
+    /// size can keep, or a frame that was given up. `out` is then as it was, and the stream can go on.
     pub fn encode(
         &mut self,
         frame: &Frame<'_>,
@@ -344,6 +352,7 @@ impl H264Encoder {
             refresh: if is_keyframe { None } else { self.refresh() },
             target_bits: effort.target().map(|bytes| 8 * bytes as u64),
             is_least: effort == Effort::Least,
+            cancel: &self.cancel,
         };
         let picture = Arc::get_mut(picture).ok_or_else(|| internal("the picture is shared"))?;
         let slices = slice_rows(&self.coders);
@@ -355,6 +364,7 @@ impl H264Encoder {
         }
         let level = self.level;
         each_on(pool, &mut jobs[..count], |job| vectorise(level, job));
+        self.cancel.check()?;
         Ok(self.total(is_keyframe))
     }
 

@@ -24,6 +24,7 @@ use super::slice_writer::SliceWriter;
 use super::source::{Size, SourceBand};
 use super::tables::LAMBDA;
 use super::tools::Tools;
+use crate::codec::Cancel;
 use crate::frame::Frame;
 use crate::kernel::h264::copy::{load_chroma, load_luma, store_chroma, store_luma};
 use crate::kernel::h264::interpolate::HalfSamples;
@@ -61,6 +62,8 @@ pub(super) struct FramePlan<'a> {
     pub(super) displacements: [Mv; DISPLACEMENTS],
     /// Code the least there is: P_Skip, or flat macroblocks.
     pub(super) is_least: bool,
+    /// Ends slices in their middle.
+    pub(super) cancel: &'a Cancel,
 }
 
 impl FramePlan<'_> {
@@ -214,6 +217,9 @@ impl Vectorise for SliceJob<'_> {
         self.coder.start(self.plan);
         let columns = self.plan.size.columns;
         for y in 0..self.coder.rows.len() {
+            if self.plan.cancel.is_raised() {
+                return;
+            }
             let (bits, before) = (self.coder.writer.bits(), self.coder.stats);
             self.row(simd, y);
             let bits = self.coder.writer.bits().saturating_sub(bits) as u64;

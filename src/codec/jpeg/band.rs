@@ -13,6 +13,7 @@ use super::luma_error::LumaError;
 use super::picture::Picture;
 use super::reconstruct::BandPicture;
 use super::scan::{Kept, Scanner};
+use crate::error::Result;
 use crate::kernel::join::Pieces;
 use crate::kernel::{Level, Simd, Vectorise, vectorise};
 
@@ -131,7 +132,16 @@ pub(super) fn band_count(layout: &Layout, pool: &ThreadPool) -> usize {
 }
 
 /// Runs a pass over all bands: on the caller's thread where there is one, otherwise on the pool.
-pub(super) fn run(bands: &mut [Band], level: Level, picture: &Picture<'_>, pass: Pass<'_>, pool: &ThreadPool) {
+///
+/// # Errors
+/// Only that it was given up; the bands then hold nothing of use.
+pub(super) fn run(
+    bands: &mut [Band],
+    level: Level,
+    picture: &Picture<'_>,
+    pass: Pass<'_>,
+    pool: &ThreadPool,
+) -> Result<()> {
     let (count, intervals) = (bands.len(), picture.layout.intervals());
     let part = |(index, band)| {
         let intervals = index * intervals / count..(index + 1) * intervals / count;
@@ -142,4 +152,5 @@ pub(super) fn run(bands: &mut [Band], level: Level, picture: &Picture<'_>, pass:
     } else {
         pool.install(|| bands.par_iter_mut().with_max_len(1).enumerate().for_each(part));
     }
+    picture.cancel.check()
 }

@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
 
     fn run(mut self) -> Result<JpegStats> {
         if self.job.config.train && self.budget.is_loose {
-            let stats = self.code(self.finest, From::Frame, self.job.config.reconstruct);
+            let stats = self.code(self.finest, From::Frame, self.job.config.reconstruct)?;
             if stats.bytes as u64 <= self.max_bytes {
                 self.budget.files.swap(0, 1);
                 self.encoder.finish(self.job, self.encoder.wrote.clone());
@@ -130,11 +130,11 @@ impl<'a> Search<'a> {
             }
             self.finest_bytes = Some(stats.bytes as u64);
         }
-        self.encoder.run(self.job, self.finest, Pass::Keep);
+        self.encoder.run(self.job, self.finest, Pass::Keep)?;
         self.encoder.expect_usual_tables(self.job);
         while !self.is_done() {
-            let coarseness = self.next();
-            if let Some(smallest) = self.attempt(coarseness) {
+            let coarseness = self.next()?;
+            if let Some(smallest) = self.attempt(coarseness)? {
                 let (field, budget) = ("max_bytes", self.max_bytes);
                 return Err(Error::Budget { field, budget, smallest });
             }
@@ -143,31 +143,31 @@ impl<'a> Search<'a> {
             let detail = "a search ended with nothing found".to_owned();
             return Err(Error::Internal { what: "max_bytes", detail });
         };
-        self.budget.is_loose = coarseness == self.finest;
         if self.job.config.reconstruct {
-            self.code(coarseness, From::Kept, true);
+            self.code(coarseness, From::Kept, true)?;
         }
+        self.budget.is_loose = coarseness == self.finest;
         stats.passes = self.passes;
         self.encoder.finish(self.job, wrote);
         Ok(stats)
     }
 
     /// Codes to the second file.
-    fn code(&mut self, coarseness: Coarseness, from: From, reconstruct: bool) -> JpegStats {
+    fn code(&mut self, coarseness: Coarseness, from: From, reconstruct: bool) -> Result<JpegStats> {
         self.passes += 1;
         let file = &mut self.budget.files[1];
         file.clear();
-        let bytes = self.encoder.code(self.job, coarseness, from, reconstruct, file);
-        self.encoder.stats(self.job, bytes, coarseness.nearest_quality(), self.passes)
+        let bytes = self.encoder.code(self.job, coarseness, from, reconstruct, file)?;
+        Ok(self.encoder.stats(self.job, bytes, coarseness.nearest_quality(), self.passes))
     }
 
     /// Tries a coarseness and learns from it; gives its bytes where it is the coarsest and over all the same.
-    fn attempt(&mut self, coarseness: Coarseness) -> Option<u64> {
+    fn attempt(&mut self, coarseness: Coarseness) -> Result<Option<u64>> {
         let known = self.finest_bytes.filter(|_| coarseness == self.finest);
         let bytes = match known {
             Some(bytes) => bytes,
             None => {
-                let stats = self.code(coarseness, From::Kept, false);
+                let stats = self.code(coarseness, From::Kept, false)?;
                 if stats.bytes as u64 <= self.max_bytes {
                     self.budget.files.swap(0, 1);
                     self.fits = Some((coarseness, stats, self.encoder.wrote.clone()));
@@ -178,11 +178,11 @@ impl<'a> Search<'a> {
         if bytes > self.max_bytes {
             self.over = Some(coarseness);
             if coarseness == Coarseness::MOST {
-                return Some(bytes);
+                return Ok(Some(bytes));
             }
         }
-        self.correction = (bytes.saturating_sub(self.fixed_bytes).max(1), self.weigh(coarseness).max(1));
-        None
+        self.correction = (bytes.saturating_sub(self.fixed_bytes).max(1), self.weigh(coarseness)?.max(1));
+        Ok(None)
     }
 
     fn is_done(&self) -> bool {
@@ -193,9 +193,9 @@ impl<'a> Search<'a> {
     }
 
     /// The coarseness to try next.
-    fn next(&mut self) -> Coarseness {
+    fn next(&mut self) -> Result<Coarseness> {
         if self.passes >= MAX_PASSES {
-            return Coarseness::MOST;
+            return Ok(Coarseness::MOST);
         }
         self.fixed_bytes = self.encoder.header_bytes(self.job, &mut self.budget.files[1]) as u64 + END_BYTES;
         let bytes_for = |share: u64, correction: (u64, u64)| {
@@ -204,36 +204,36 @@ impl<'a> Search<'a> {
         let share = if self.fits.is_none() && self.passes >= CAREFUL_PASS { CAREFUL_AIM } else { AIM };
         let (all, aim) = (bytes_for(1000, self.correction), bytes_for(share, self.correction));
         if self.budget.weighed.is_empty() {
-            self.weigh(self.finest.max(START));
+            self.weigh(self.finest.max(START))?;
         }
         let mut guess = self.interpolate(aim);
         for _ in 1..WEIGHINGS {
-            if self.weigh(guess).abs_diff(aim) * 1000 <= aim * NEAR {
+            if self.weigh(guess)?.abs_diff(aim) * 1000 <= aim * NEAR {
                 break;
             }
             guess = self.interpolate(aim);
         }
         // Where the finest may do it is tried: it is what was asked for.
         let is_untried = self.fits.is_none() && self.over.is_none();
-        if is_untried && guess <= self.finest.much_coarser() && self.weigh(self.finest) * 1000 <= all * MAY_FIT {
+        if is_untried && guess <= self.finest.much_coarser() && self.weigh(self.finest)? * 1000 <= all * MAY_FIT {
             guess = self.finest;
         }
         // Between what is known not to fit and what is known to.
         let lowest = self.over.map_or(self.finest, Coarseness::coarser);
         let highest = self.fits.as_ref().map_or(Coarseness::MOST, |(fits, ..)| Coarseness(fits.0 - 1));
-        guess.min(highest).max(lowest)
+        Ok(guess.min(highest).max(lowest))
     }
 
     /// Bytes of the sample at a coarseness.
-    fn weigh(&mut self, coarseness: Coarseness) -> u64 {
+    fn weigh(&mut self, coarseness: Coarseness) -> Result<u64> {
         if let Some(known) = self.budget.weighed.iter().find(|known| known.coarseness == coarseness) {
-            return known.bytes;
+            return Ok(known.bytes);
         }
         let every = self.every;
-        self.encoder.run(self.job, coarseness, Pass::Sample { every });
+        self.encoder.run(self.job, coarseness, Pass::Sample { every })?;
         let bytes = self.encoder.counted_bits(self.job) / 8;
         self.budget.weighed.push(Weighing { coarseness, bytes });
-        bytes
+        Ok(bytes)
     }
 
     /// Where a line through two weighings, both in logarithms, meets `aim`: those nearest on either side of it, or the two

@@ -28,6 +28,7 @@ pub use completer::Completer;
 use fearless_simd::Level;
 use rayon::ThreadPool;
 
+use crate::codec::Cancel;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::quantise::Quantiser;
@@ -129,6 +130,7 @@ pub struct JpegEncoder {
     wrote: FileTables,
     /// The tables that a decoder of all files so far has.
     sent: Option<FileTables>,
+    cancel: Cancel,
 }
 
 /// Huffman tables and their codes.
@@ -208,13 +210,19 @@ impl JpegEncoder {
             training: Training { histogram: Histogram::EMPTY, tables: None, gap: 0, until_due: 0 },
             wrote: FileTables { steps: Coarseness::MOST.steps(), specs: tables::standard(), kinds: 0 },
             sent: None,
+            cancel: Cancel::default(),
         }
+    }
+
+    /// Gives frames up from now on where `cancel` is raised.
+    pub fn heed(&mut self, cancel: &Cancel) {
+        self.cancel = cancel.clone();
     }
 
     /// Codes `frame` as one whole JFIF file, appended to `out`.
     ///
     /// # Errors
-    /// A quality outside 1..=100, or a format JPEG hasn't (16-bit grey). `out` is then as it was.
+    /// A quality outside 1..=100, a format JPEG hasn't (16-bit grey), or a frame that was given up. `out` is then as it was.
     pub fn encode(
         &mut self,
         frame: &Frame<'_>,
@@ -224,8 +232,9 @@ impl JpegEncoder {
     ) -> Result<JpegStats> {
         check(frame, config)?;
         let job = Job { frame, layout: &Layout::new(frame, config), config, pool };
-        let coarseness = Coarseness::of_quality(config.quality);
-        let bytes = self.code(&job, coarseness, From::Frame, config.reconstruct, out);
+        let (coarseness, start) = (Coarseness::of_quality(config.quality), out.len());
+        let coded = self.code(&job, coarseness, From::Frame, config.reconstruct, out);
+        let bytes = coded.inspect_err(|_| out.truncate(start))?;
         let stats = self.stats(&job, bytes, config.quality, 1);
         self.finish(&job, self.wrote.clone());
         Ok(stats)
@@ -265,18 +274,20 @@ impl JpegEncoder {
         from: From,
         reconstruct: bool,
         out: &mut Vec<u8>,
-    ) -> usize {
+    ) -> Result<usize> {
         let Job { layout, config, pool, .. } = *job;
         self.prepare(job, coarseness);
-        let Self { level, bands, standard, quantisers: (_, quantisers), training, wrote, sent, .. } = self;
+        let Self { level, bands, standard, quantisers: (_, quantisers), training, wrote, sent, cancel, .. } = self;
         let bands = &mut bands[..band::band_count(layout, pool)];
-        let picture = Picture { frame: job.frame, layout, quantisers, measure: config.measure };
+        let picture = Picture { frame: job.frame, layout, quantisers, measure: config.measure, cancel };
         let is_trained = config.train && !config.optimise;
         let usual = training.tables.as_ref().filter(|_| is_trained).unwrap_or(standard);
-        let optimal = config.optimise.then(|| {
-            band::run(bands, *level, &picture, Pass::Count(from), pool);
-            Tables::new(total(bands).best_tables())
-        });
+        let optimal = if config.optimise {
+            band::run(bands, *level, &picture, Pass::Count(from), pool)?;
+            Some(Tables::new(total(bands).best_tables()))
+        } else {
+            None
+        };
         let Tables { specs, codes } = optimal.as_ref().unwrap_or(usual);
 
         let start = out.len();
@@ -289,11 +300,12 @@ impl JpegEncoder {
         if let [band] = bands {
             // Straight to the caller's buffer.
             std::mem::swap(out, &mut band.bytes);
-            band::run(bands, *level, &picture, pass, pool);
+            let done = band::run(bands, *level, &picture, pass, pool);
             std::mem::swap(out, &mut bands[0].bytes);
+            done?;
         } else {
             bands.iter_mut().for_each(|band| band.bytes.clear());
-            band::run(bands, *level, &picture, pass, pool);
+            band::run(bands, *level, &picture, pass, pool)?;
             bands.iter().for_each(|band| out.extend_from_slice(&band.bytes));
         }
         marker::write_end(out);
@@ -302,7 +314,7 @@ impl JpegEncoder {
         } else {
             self.reconstruction.kind = None;
         }
-        out.len() - start
+        Ok(out.len() - start)
     }
 
     /// Makes bands and divisors ready.
@@ -317,11 +329,12 @@ impl JpegEncoder {
     }
 
     /// Runs a pass that gives no file.
-    fn run(&mut self, job: &Job<'_>, coarseness: Coarseness, pass: Pass<'_>) {
+    fn run(&mut self, job: &Job<'_>, coarseness: Coarseness, pass: Pass<'_>) -> Result<()> {
         self.prepare(job, coarseness);
         let bands = &mut self.bands[..band::band_count(job.layout, job.pool)];
-        let picture = Picture { frame: job.frame, layout: job.layout, quantisers: &self.quantisers.1, measure: false };
-        band::run(bands, self.level, &picture, pass, job.pool);
+        let (quantisers, cancel) = (&self.quantisers.1, &self.cancel);
+        let picture = Picture { frame: job.frame, layout: job.layout, quantisers, measure: false, cancel };
+        band::run(bands, self.level, &picture, pass, job.pool)
     }
 
     /// Bits that the symbols counted by the last pass take.

@@ -1,6 +1,7 @@
 //! A frame that is coded.
 
 use super::layout::Layout;
+use crate::codec::Cancel;
 use crate::frame::Frame;
 use crate::kernel::quantise::Quantiser;
 
@@ -13,4 +14,6 @@ pub(super) struct Picture<'a> {
     pub(super) quantisers: &'a [Quantiser; 2],
     /// Whether the error of luma is summed up.
     pub(super) measure: bool,
+    /// Ends passes in their middle.
+    pub(super) cancel: &'a Cancel,
 }

@@ -156,6 +156,9 @@ impl Scanner {
         kept.blocks.clear();
         kept.blocks.reserve(rows.len() * layout.groups_wide() * self.group.blocks());
         for mcu_row in rows {
+            if picture.cancel.is_raised() {
+                return;
+            }
             self.stripe.load(simd, picture.frame, layout, mcu_row);
             for index in 0..layout.groups_wide() {
                 self.group.forward(simd, picture, &self.stripe, mcu_row, index);
@@ -179,6 +182,9 @@ impl Scanner {
         self.group.prepare(layout);
         let count = self.group.blocks();
         let first = (rows.start * wide).next_multiple_of(every);
+        if picture.cancel.is_raised() {
+            return;
+        }
         for at in (first..rows.end * wide).step_by(every) {
             let from = (at - rows.start * wide) * count;
             self.group.quantise_from(simd, picture, &kept.blocks[from..from + count]);
@@ -213,6 +219,11 @@ impl<K: Sink> Scan<'_, K> {
         for interval in intervals {
             let mut before = [0; 3];
             for mcu_row in layout.rows_of(interval..interval + 1) {
+                if picture.cancel.is_raised() {
+                    // No bits are left for the next frame.
+                    sink.end_interval(simd, interval, true);
+                    return;
+                }
                 source.load_row(simd, picture, mcu_row);
                 for index in 0..layout.groups_wide() {
                     source.quantise_group(simd, picture, group, mcu_row, index);

@@ -4,6 +4,7 @@ use fearless_simd::Level;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use crate::codec::Cancel;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 
@@ -37,6 +38,7 @@ pub struct LosslessEncoder {
     index: Vec<u8>,
     packed_index: Vec<u8>,
     workers: Workers<Worker>,
+    cancel: Cancel,
 }
 
 /// What coding a band gives.
@@ -91,7 +93,13 @@ impl LosslessEncoder {
             index: Vec::new(),
             packed_index: Vec::new(),
             workers: Workers::new(),
+            cancel: Cancel::default(),
         }
+    }
+
+    /// Gives frames up from now on where `cancel` is raised.
+    pub fn heed(&mut self, cancel: &Cancel) {
+        self.cancel = cancel.clone();
     }
 
     /// Codes `frame` as one packet, appended to `out`.
@@ -99,7 +107,7 @@ impl LosslessEncoder {
     /// The packet stands alone if the configuration says so, or if there is no frame before of the same size and format.
     ///
     /// # Errors
-    /// A zstd failure (memory); `out` is then as it was and the next packet is a keyframe.
+    /// A zstd failure (memory), or a frame that was given up; `out` is then as it was and the next packet is a keyframe.
     pub fn encode(
         &mut self,
         frame: &Frame<'_>,
@@ -112,7 +120,7 @@ impl LosslessEncoder {
         let mut scrolls = [0; 2];
         if reference_sum.is_some() {
             self.each_band(&layout, frame, scrolls, pool, &|job, slot| job.split(slot))?;
-            scrolls = self.scroll.find(&layout, &self.reference, &self.picture);
+            scrolls = self.scroll.find(&layout, &self.reference, &self.picture, &self.cancel)?;
             self.each_band(&layout, frame, scrolls, pool, &|job, slot| job.choose_and_code(slot))?;
         } else {
             self.modes.fill(SPATIAL);
@@ -157,14 +165,15 @@ impl LosslessEncoder {
     ) -> Result<()> {
         let reference = Reference { picture: &self.reference, scrolls };
         let (level, zeros, workers) = (self.level, self.zeros.as_slice(), &self.workers);
-        let job = Job { level, layout, frame, reference, zeros, workers };
+        let (job, cancel) = (Job { level, layout, frame, reference, zeros, workers }, &self.cancel);
+        let work = |slot: &mut Slot<'_>| cancel.check().and_then(|()| work(&job, slot));
         if let [band] = self.bands.as_mut_slice() {
-            return work(&job, &mut Slot { index: 0, data: &mut self.picture, modes: &mut self.modes, band });
+            return work(&mut Slot { index: 0, data: &mut self.picture, modes: &mut self.modes, band });
         }
         let data = self.picture.par_chunks_mut(layout.band_bytes());
         let memory = data.zip(self.modes.par_chunks_mut(layout.band_tiles())).zip(&mut self.bands).enumerate();
         pool.install(|| {
-            memory.try_for_each(|(index, ((data, modes), band))| work(&job, &mut Slot { index, data, modes, band }))
+            memory.try_for_each(|(index, ((data, modes), band))| work(&mut Slot { index, data, modes, band }))
         })
     }
 

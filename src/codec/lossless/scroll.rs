@@ -1,6 +1,8 @@
 //! Finds by how many rows parts of a screen scrolled.
 
 use super::layout::{Layout, TILE};
+use crate::codec::Cancel;
+use crate::error::Result;
 
 /// Bytes of a row that are compared as one: narrow enough to lie within a window, wide enough to tell rows apart.
 const STRIP_BYTES: usize = 64;
@@ -40,18 +42,28 @@ fn slot_of(hash: u64) -> usize {
 impl ScrollFinder {
     /// The two scrolls, in rows down, that explain the most of `picture`; 0 where there is none. Both pictures are coded
     /// planes, and only the first plane is looked at.
-    pub(super) fn find(&mut self, layout: &Layout, reference: &[u8], picture: &[u8]) -> [i16; 2] {
+    ///
+    /// # Errors
+    /// Only that it was given up.
+    pub(super) fn find(
+        &mut self,
+        layout: &Layout,
+        reference: &[u8],
+        picture: &[u8],
+        cancel: &Cancel,
+    ) -> Result<[i16; 2]> {
         let height = layout.height as usize;
         self.votes.clear();
         self.votes.resize(2 * height, 0);
         let row_bytes = layout.planes().first().map_or(0, |plane| plane.row_bytes);
         for start in (0..row_bytes).step_by(STRIP_BYTES) {
+            cancel.check()?;
             self.vote(layout, reference, picture, start..(start + STRIP_BYTES).min(row_bytes));
         }
         let halves_rows = layout.planes().iter().any(|plane| plane.shift_y > 0);
         let first = self.take_best(height, halves_rows);
         let second = self.take_best(height, halves_rows);
-        [first, second]
+        Ok([first, second])
     }
 
     /// Each row of a strip that changed, and that the reference's strip has at another place, votes for the way between.
@@ -119,11 +131,11 @@ mod tests {
         let layout = Layout::with_band_rows(PixelFormat::Gray8, 256, 200, 48);
         let before = picture(&layout, |_, y| y + 100);
         let after = picture(&layout, |x, y| if x < 192 { y + 100 + 12 } else { y + 100 - 5 });
-        assert_eq!(ScrollFinder::default().find(&layout, &before, &after), [-12, 5]);
+        assert_eq!(ScrollFinder::default().find(&layout, &before, &after, &Cancel::default()).unwrap(), [-12, 5]);
         let reference = Reference { picture: &before, scrolls: [-12, 5] };
         let row = reference.row(&layout, 0, 20, SCROLLED).unwrap();
         assert_eq!(row[..192], layout.row(&after, 0, 20).unwrap()[..192]);
         assert_eq!(reference.row(&layout, 0, 199, SCROLLED), None);
-        assert_eq!(ScrollFinder::default().find(&layout, &before, &before), [0, 0]);
+        assert_eq!(ScrollFinder::default().find(&layout, &before, &before, &Cancel::default()).unwrap(), [0, 0]);
     }
 }

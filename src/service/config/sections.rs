@@ -298,7 +298,7 @@ impl Default for ServiceLimits {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Compute {
-    /// Threads, one a core where 0; at most 1024.
+    /// Threads for small frames, and as many for large ones; one a core where 0; at most 1024.
     #[validate(range(max = 1_024, message = "0..=1024"))]
     pub threads: usize,
 }

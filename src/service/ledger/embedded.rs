@@ -182,6 +182,19 @@ impl Embedded {
         Ok(rows)
     }
 
+    pub(crate) fn bytes_out(&self, from: u32, callers: Vec<String>) -> Result<HashMap<String, u64>, StoreError> {
+        let mut sums: HashMap<_, _> = callers.into_iter().map(|caller| (caller, 0)).collect();
+        let view = self.database()?.begin_read().map_err(later)?;
+        let days = view.open_table(DAYS).map_err(later)?;
+        for entry in days.range((from, "")..).map_err(later)? {
+            let (key, value) = entry.map_err(later)?;
+            if let Some(sum) = sums.get_mut(key.value().1) {
+                *sum += serde_json::from_slice::<Sums>(value.value()).map_err(unreadable)?.bytes_out;
+            }
+        }
+        Ok(sums)
+    }
+
     pub(crate) fn settings(&self) -> Result<HashMap<String, Settings>, StoreError> {
         let view = self.database()?.begin_read().map_err(later)?;
         let table = view.open_table(SETTINGS).map_err(later)?;
@@ -247,6 +260,8 @@ mod tests {
         assert_eq!(usage(0, 9, Some("bob")).len(), 1);
         assert_eq!(usage(0, 4, None).len(), 0);
         assert_eq!(store.settings().unwrap()["ann"].monthly_bytes, Some(7));
+        let sums = store.bytes_out(5, vec!["ann".to_owned(), "eve".to_owned()]).unwrap();
+        assert_eq!((sums.len(), sums["ann"], sums["eve"]), (2, 300, 0));
     }
     #[tokio::test]
     async fn a_file_as_a_crash_leaves_it_is_opened_whole() {

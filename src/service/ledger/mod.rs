@@ -9,6 +9,7 @@ mod calls;
 mod config;
 pub(crate) mod date;
 mod embedded;
+mod month;
 mod postgres;
 mod record;
 mod settings;
@@ -27,6 +28,7 @@ use tonic::Code;
 use calls::Calls;
 pub(crate) use calls::Outcome;
 pub use config::StoreConfig;
+use month::Month;
 #[cfg(test)]
 pub(crate) use record::Sums;
 pub(crate) use record::{Query, Record, Row, Tally, day_of, now_ms};
@@ -42,8 +44,6 @@ const BATCH: usize = 512;
 /// Time that the start of a server waits for the store's file. After a crash on a busy disk it may take longer: what was written is
 /// then told later, and what is to be written waits.
 const OPEN: Duration = Duration::from_millis(500);
-/// Days that a month may have begun later than it has: a clock that goes back by more was wrong before.
-const CLOCK_DAYS: u32 = 31;
 /// Time between two looks at what other instances have written.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -58,35 +58,6 @@ pub(crate) struct Ledger {
     month: Mutex<Month>,
     calls: Mutex<Calls>,
     telemetry: Arc<Telemetry>,
-}
-
-/// Bytes of packets in the current month, by caller.
-#[derive(Debug, Default)]
-struct Month {
-    first_day: u32,
-    bytes: HashMap<String, u64>,
-}
-
-impl Month {
-    fn add(&mut self, caller: &str, bytes: u64) {
-        self.turn();
-        match self.bytes.get_mut(caller) {
-            Some(known) => *known += bytes,
-            None => drop(self.bytes.insert(caller.to_owned(), bytes)),
-        }
-    }
-
-    /// Begins anew where the month has ended.
-    fn turn(&mut self) {
-        self.turn_to(date::month_start(day_of(now_ms())));
-    }
-
-    /// A clock that is set back a little doesn't begin the month before again, whose bytes would then be forgotten.
-    fn turn_to(&mut self, first_day: u32) {
-        if first_day > self.first_day || first_day + CLOCK_DAYS < self.first_day {
-            *self = Self { first_day, bytes: HashMap::new() };
-        }
-    }
 }
 
 impl fmt::Debug for Ledger {
@@ -151,21 +122,22 @@ impl Ledger {
     /// Learns what the store knows.
     async fn refresh(&self) -> Result<(), StoreError> {
         let settings = self.store.settings().await?;
+        let has_budget = settings.iter().filter(|(_, settings)| settings.monthly_bytes.is_some());
+        let callers = has_budget.map(|(caller, _)| caller.clone()).collect();
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
-        let today = day_of(now_ms());
-        let query = Query { from: date::month_start(today), to: today, caller: None };
-        let rows = self.store.usage(&query).await?;
-        let mut sums: HashMap<String, u64> = HashMap::new();
-        for row in rows {
-            *sums.entry(row.caller).or_default() += row.sums.bytes_out;
+        self.learn_month(callers).await?;
+        lock(&self.month).keep(|caller| self.settings(caller).monthly_bytes.is_some());
+        Ok(())
+    }
+
+    /// Learns what the store knows of the month of callers with a budget, and counts it from now on.
+    async fn learn_month(&self, callers: Vec<String>) -> Result<(), StoreError> {
+        if callers.is_empty() {
+            return Ok(());
         }
-        let mut month = lock(&self.month);
-        month.turn();
-        for (caller, bytes) in sums {
-            // Ours may be ahead by what waits to be written, the store's by what others have written.
-            let known = month.bytes.entry(caller).or_default();
-            *known = bytes.max(*known);
-        }
+        lock(&self.month).learn(callers.iter().map(|caller| (caller.clone(), 0)));
+        let sums = self.store.bytes_out(Month::begins(), callers).await?;
+        lock(&self.month).learn(sums);
         Ok(())
     }
 
@@ -218,19 +190,19 @@ impl Ledger {
     /// Sets a caller's settings.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the store is down; they are then as they were.
+    /// `UNAVAILABLE` while the store is down; they are then as they were, or what was used before isn't known yet.
     pub(crate) async fn put_settings(&self, caller: &str, settings: Settings) -> Result<(), Refusal> {
         self.store.put_settings(caller, &settings).await.map_err(|error| unavailable(&error))?;
+        let has_budget = settings.monthly_bytes.is_some();
         self.settings.write().unwrap_or_else(PoisonError::into_inner).insert(caller.to_owned(), settings);
-        Ok(())
+        let callers = if has_budget { vec![caller.to_owned()] } else { Vec::new() };
+        self.learn_month(callers).await.map_err(|error| unavailable(&error))
     }
 
     /// Refuses a session or a frame whose caller has used this month's bytes.
     pub(crate) fn check_budget(&self, caller: &str, settings: &Settings) -> Result<(), Refusal> {
         let Some(budget) = settings.monthly_bytes else { return Ok(()) };
-        let mut month = lock(&self.month);
-        month.turn();
-        let used = month.bytes.get(caller).copied().unwrap_or(0);
+        let used = lock(&self.month).used(caller);
         if used < budget {
             return Ok(());
         }
@@ -348,26 +320,6 @@ mod tests {
         assert_eq!((rows.len(), rows[0].sums.sessions, rows[0].sums.bytes_out), (1, 3, 300));
         ledger.note(record("late", "ann", now_ms()));
         assert_eq!(ledger.usage(&all).await.unwrap(), rows, "what comes after the end is lost, and counted");
-    }
-
-    #[test]
-    fn a_clock_set_back_forgets_nothing_of_the_month() {
-        let (march, april) = (date::month_start(20_540), date::month_start(20_550));
-        assert_eq!(april - march, 31);
-        let mut month = Month::default();
-        month.turn_to(april);
-        month.bytes.insert("ann".to_owned(), 7);
-        // An hour back, at the beginning of the month, and forth again.
-        month.turn_to(march);
-        month.turn_to(april);
-        assert_eq!(month.bytes.get("ann"), Some(&7));
-        month.turn_to(april + 30);
-        assert!(month.bytes.is_empty());
-        // It was set to another year by mistake.
-        month.turn_to(april + 3_650);
-        month.bytes.insert("ann".to_owned(), 7);
-        month.turn_to(april);
-        assert!(month.bytes.is_empty() && month.first_day == april);
     }
 
     #[tokio::test]

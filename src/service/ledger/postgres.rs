@@ -39,6 +39,10 @@ const USAGE: &str = "
     WHERE day BETWEEN $1 AND $2 AND ($3::text IS NULL OR caller = $3)
     GROUP BY day, caller ORDER BY day, caller";
 
+const BYTES_OUT: &str = "
+    SELECT caller, sum(bytes_out)::bigint FROM auralink_usage
+    WHERE day >= $1 AND caller = ANY($2) GROUP BY caller";
+
 const SETTINGS: &str = "SELECT caller, settings FROM auralink_settings";
 const PUT_SETTINGS: &str = "
     INSERT INTO auralink_settings (caller, settings) VALUES ($1, $2)
@@ -115,6 +119,13 @@ impl Postgres {
             })
             .collect::<Result<_, Error>>()
             .map_err(|error| fault(&error))
+    }
+
+    pub(crate) async fn bytes_out(&self, from: u32, callers: &[String]) -> Result<HashMap<String, u64>, StoreError> {
+        let rows = self.run(&self.reader, BYTES_OUT, &[&small(from), &callers]).await?;
+        let sum =
+            |row: &tokio_postgres::Row| Ok((row.try_get(0)?, u64::try_from(row.try_get::<_, i64>(1)?).unwrap_or(0)));
+        rows.iter().map(sum).collect::<Result<_, Error>>().map_err(|error| fault(&error))
     }
 
     pub(crate) async fn settings(&self) -> Result<HashMap<String, Settings>, StoreError> {

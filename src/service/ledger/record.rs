@@ -1,6 +1,6 @@
 //! What is written down of a session, and what it sums up to.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,18 +108,20 @@ pub(crate) struct Tally {
     caller: String,
     part: u32,
     from_ms: u64,
+    /// As long as a part lasts by this clock it has lasted, whatever becomes of the other.
+    begun: Instant,
     told: Stats,
 }
 
 impl Tally {
     pub(crate) fn new(session: String, caller: String) -> Self {
-        Self { session, caller, part: 0, from_ms: now_ms(), told: Stats::default() }
+        Self { session, caller, part: 0, from_ms: now_ms(), begun: Instant::now(), told: Stats::default() }
     }
 
     /// What has come since the part before.
     pub(crate) fn part(&mut self, config: &SessionConfig, stats: &Stats) -> Record {
         let told = std::mem::replace(&mut self.told, *stats);
-        let until_ms = now_ms().max(self.from_ms);
+        let until_ms = self.from_ms + self.begun.elapsed().as_millis() as u64;
         let record = Record {
             session: self.session.clone(),
             part: self.part,
@@ -139,7 +141,7 @@ impl Tally {
             ssim_sum: stats.ssim_sum - told.ssim_sum,
             psnr_db_sum: stats.psnr_db_sum - told.psnr_db_sum,
         };
-        (self.part, self.from_ms) = (self.part + 1, until_ms);
+        (self.part, self.from_ms, self.begun) = (self.part + 1, now_ms(), Instant::now());
         record
     }
 }

@@ -112,6 +112,23 @@ impl Store {
         }
     }
 
+    /// Bytes of packets of these callers from a day on. Callers who had none may be missing.
+    pub(crate) async fn bytes_out(&self, from: u32, callers: Vec<String>) -> Result<HashMap<String, u64>, StoreError> {
+        match self {
+            Self::Memory(memory) => {
+                let mut sums: HashMap<_, _> = callers.into_iter().map(|caller| (caller, 0)).collect();
+                for ((_, caller), day) in lock(memory).days.range((from, String::new())..) {
+                    if let Some(sum) = sums.get_mut(caller) {
+                        *sum += day.bytes_out;
+                    }
+                }
+                Ok(sums)
+            }
+            Self::Embedded(store) => blocking(store, move |store| store.bytes_out(from, callers)).await,
+            Self::Postgres(store) => store.bytes_out(from, &callers).await,
+        }
+    }
+
     /// Everybody's settings.
     pub(crate) async fn settings(&self) -> Result<HashMap<String, Settings>, StoreError> {
         match self {

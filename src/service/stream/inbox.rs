@@ -71,7 +71,7 @@ impl Stream {
     /// One frame of the window is with the session; the others wait, and one may always wait.
     fn waiting_limit(&self) -> usize {
         let window = self.window.saturating_sub(1).max(1);
-        if window > 1 && self.shared.compute.shed() >= Shed::Stale { 1 } else { window }
+        if window > 1 && self.lane.shed() >= Shed::Stale { 1 } else { window }
     }
 
     fn accept(&self, frame: proto::StreamFrame, stamp: Stamp, arrived: Instant) -> Result<Frame, Refusal> {

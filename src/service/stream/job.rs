@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::frame::Frame as Pixels;
 use crate::limits::Limits;
 use crate::service::admission::{Intake, Room};
+use crate::service::lane::Running;
 use crate::service::refusal::Refusal;
 use crate::service::stream::inbox::Frame;
 use crate::session::{Dropped, Feedback, Output, PacketInfo, Session, SessionConfig, Stamp};
@@ -65,10 +66,13 @@ pub(super) struct Done {
 }
 
 impl Work {
-    pub(super) fn run(mut self, queued: Duration) -> Done {
+    pub(super) fn run(mut self, running: &Running) -> Done {
         let mut answers = Vec::new();
-        let mut times = Times { decode_us: 0, queued };
+        let mut times = Times { decode_us: 0, queued: running.queued };
         let mut room = Room::default();
+        if let Some(session) = &mut self.session {
+            session.heed(&running.cancel);
+        }
         if let Some(frame) = self.frame.take() {
             let mut decoded = None;
             let decoding = Instant::now();
@@ -80,7 +84,7 @@ impl Work {
             if frame.picture.is_encoded() {
                 times.decode_us = decoding.elapsed().as_micros() as u64;
             }
-            let pushed = opened.and_then(|pixels| self.push(frame.stamp, &pixels));
+            let pushed = opened.and_then(|pixels| self.push(frame.stamp, &pixels, running));
             if let Err(refusal) = pushed {
                 answers.push(Answer::Refused { stamp: frame.stamp, refusal });
             }
@@ -94,15 +98,16 @@ impl Work {
         Done { session: self.session, answers, wake }
     }
 
-    fn push(&mut self, stamp: Stamp, pixels: &Pixels<'_>) -> Result<(), Refusal> {
+    fn push(&mut self, stamp: Stamp, pixels: &Pixels<'_>, running: &Running) -> Result<(), Refusal> {
         let refuse = |error: Error| Refusal::engine("frame", &error);
         let session = match &mut self.session {
             Some(session) => session,
             None => {
                 let config = first_config(&self.config, pixels).map_err(refuse)?;
                 lodge(&self.lodging, &self.intake, &config)?;
-                let opened = self.engine.session(config);
-                self.session.insert(Box::new(opened.map_err(refuse)?))
+                let mut opened = self.engine.session(config).map_err(refuse)?;
+                opened.heed(&running.cancel);
+                self.session.insert(Box::new(opened))
             }
         };
         session.spare_effort(self.spare);

@@ -18,6 +18,7 @@ use crate::limits::Limits;
 use crate::service::Shared;
 use crate::service::admission::{Intake, Room, Shed};
 use crate::service::auth::Lease;
+use crate::service::lane::Lane;
 use crate::service::ledger::Tally;
 use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
@@ -66,6 +67,7 @@ struct Owed {
 
 pub(crate) struct Stream {
     shared: Arc<Shared>,
+    lane: Arc<Lane>,
     lease: Lease,
     intake: Arc<Intake>,
     tally: Tally,
@@ -102,7 +104,12 @@ impl Stream {
         opening: &Opening,
         answers: Answers,
     ) -> Result<Self, Refusal> {
-        if shared.compute.shed() == Shed::Streams {
+        let pixels = match opening.source {
+            Source::Raw(_) => Some(u64::from(opening.config.width) * u64::from(opening.config.height)),
+            Source::Encoded => None,
+        };
+        let lane = Arc::clone(shared.compute.lane(pixels));
+        if lane.shed() == Shed::Streams {
             shared.telemetry.shed("stream");
             return Err(Refusal::busy("frames already wait too long for a thread: no other stream is taken now"));
         }
@@ -111,7 +118,7 @@ impl Stream {
             Source::Encoded => Home::Unopened,
             Source::Raw(_) => {
                 job::lodge(&lodging, &intake, &opening.config)?;
-                let session = shared.compute.engine().session(opening.config);
+                let session = lane.engine().session(opening.config);
                 Home::Here(Box::new(session.map_err(|error| Refusal::engine("open", &error))?))
             }
         };
@@ -122,6 +129,7 @@ impl Stream {
         Ok(Self {
             traced: FrameTraces::new(shared.config().telemetry.frame_every),
             shared,
+            lane,
             tally: Tally::new(opening.id.to_string(), lease.caller().id.to_string()),
             lease,
             intake,
@@ -311,7 +319,7 @@ impl Stream {
             self.owed.push(Owed { stamp: frame.stamp, arrived: frame.arrived });
         }
         self.wake = None;
-        let spare = self.config.codec == Codec::H264 && self.shared.compute.shed() >= Shed::Effort;
+        let spare = self.config.codec == Codec::H264 && self.lane.shed() >= Shed::Effort;
         if spare && frame.is_some() {
             self.shared.telemetry.shed("effort");
         }
@@ -319,7 +327,7 @@ impl Stream {
             spare,
             session,
             config: self.config,
-            engine: self.shared.compute.engine().clone(),
+            engine: self.lane.engine().clone(),
             intake: Arc::clone(&self.intake),
             lodging: Arc::clone(&self.lodging),
             limits: self.shared.config().limits.picture,
@@ -327,7 +335,7 @@ impl Stream {
             begun: self.begun,
             max_wait: Duration::from_millis(self.shared.config().limits.request_timeout_ms.into()),
         };
-        self.job = Some(Box::pin(self.shared.compute.run(move |running| work.run(running.queued))));
+        self.job = Some(Box::pin(self.lane.run(move |running| work.run(running))));
     }
 
     async fn finish_job(&mut self, done: Option<Result<Done, Refusal>>) -> Result<(), Gone> {
@@ -359,7 +367,7 @@ impl Stream {
     /// A session without memory of the one that was lost; that of encoded pictures opens with the next one.
     fn reopen(&mut self) {
         let session = match self.source {
-            Source::Raw(_) => self.shared.compute.engine().session(self.config).ok(),
+            Source::Raw(_) => self.lane.engine().session(self.config).ok(),
             Source::Encoded => None,
         };
         self.home = session.map_or(Home::Unopened, |session| Home::Here(Box::new(session)));

@@ -61,6 +61,14 @@ impl Picture {
         }
     }
 
+    /// Pixels it has, where that is known before it is decoded.
+    pub(crate) fn pixels(&self) -> Option<u64> {
+        match self.layout {
+            Layout::Encoded => None,
+            Layout::Raw { width, height, .. } => Some(u64::from(width) * u64::from(height)),
+        }
+    }
+
     pub(crate) fn is_encoded(&self) -> bool {
         self.layout == Layout::Encoded
     }

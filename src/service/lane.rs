@@ -1,0 +1,267 @@
+//! The bridge from tokio to a pool of compute threads: jobs run on rayon's threads and never on tokio's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPool;
+use tokio::sync::oneshot;
+
+use crate::codec::Cancel;
+use crate::engine::Engine;
+use crate::service::admission::{Admission, Delay, Shed};
+use crate::service::refusal::Refusal;
+use crate::session::Coder;
+use tonic::Code;
+
+/// A pool, the engine on it, and encoders kept warm for calls without a session.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    engine: Engine,
+    coders: Mutex<Vec<Coder>>,
+    waiting: Arc<AtomicUsize>,
+    busy: Arc<AtomicUsize>,
+    delay: Arc<Mutex<Delay>>,
+}
+
+/// Tells a job, when dropped, that nobody waits for it any more.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
+}
+
+/// A job that runs, as it sees itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// How long it waited for a thread.
+    pub(crate) queued: Duration,
+    /// Raised once nobody waits for it any more.
+    pub(crate) cancel: Cancel,
+    deadline: Option<Instant>,
+}
+
+impl Running {
+    /// Asks between two of its stages whether anybody still waits for it.
+    ///
+    /// # Errors
+    /// `DEADLINE_EXCEEDED` where nobody does, or it would come too late.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_late || self.cancel.is_raised() { Err(Refusal::late()) } else { Ok(()) }
+    }
+}
+
+/// Time since the process first asked.
+fn clock() -> Duration {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    ORIGIN.elapsed()
+}
+
+impl Lane {
+    /// A pool of `threads` threads, one a core where 0, that sheds as `admission` says.
+    pub(crate) fn new(
+        name: &'static str,
+        threads: usize,
+        admission: &Admission,
+    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool: ThreadPool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(move |index| format!("{name}-{index}"))
+            .build()?;
+        clock();
+        let bounds = [admission.stale_delay_ms, admission.effort_delay_ms, admission.refuse_delay_ms];
+        let bounds = bounds.map(|ms| Duration::from_millis(ms.into()));
+        Ok(Self {
+            engine: Engine::new(Arc::new(pool)).with_clock(clock),
+            coders: Mutex::default(),
+            waiting: Arc::default(),
+            busy: Arc::default(),
+            delay: Arc::new(Mutex::new(Delay::new(bounds))),
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.engine.pool().current_num_threads()
+    }
+
+    /// Jobs that wait for a thread.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that run; more than threads where one waits for its own parts.
+    pub(crate) fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// What is to be shed, by how long jobs wait.
+    pub(crate) fn shed(&self) -> Shed {
+        self.delay.lock().unwrap_or_else(PoisonError::into_inner).shed(clock())
+    }
+
+    /// How long a job has to wait at least, as things are.
+    fn standing(&self) -> Duration {
+        self.delay.lock().unwrap_or_else(PoisonError::into_inner).standing(clock())
+    }
+
+    /// Runs `work` on the pool. Dropping the future before the job has begun cancels it; later, the job learns of it where it
+    /// asks, and its encoders within a frame where they heed its flag.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the work panicked; the process and the pool live on.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Running) -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        let cancel = Cancel::default();
+        let guard = CancelOnDrop(cancel.clone());
+        let queued = Instant::now();
+        let waiting = Arc::clone(&self.waiting);
+        let (busy, delay) = (Arc::clone(&self.busy), Arc::clone(&self.delay));
+        waiting.fetch_add(1, Ordering::Relaxed);
+        self.engine.pool().spawn(move || {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            let waited = queued.elapsed();
+            delay.lock().unwrap_or_else(PoisonError::into_inner).note(waited, clock());
+            if cancel.is_raised() {
+                return;
+            }
+            busy.fetch_add(1, Ordering::Relaxed);
+            let running = Running { queued: waited, cancel, deadline: None };
+            let done = catch_unwind(AssertUnwindSafe(|| work(&running)));
+            busy.fetch_sub(1, Ordering::Relaxed);
+            // Nobody may be waiting any more, which is all right.
+            let _ = answer.send(done);
+        });
+        async move {
+            let _guard = guard;
+            match answered.await {
+                Ok(Ok(done)) => Ok(done),
+                Ok(Err(_)) | Err(_) => {
+                    tracing::error!("a compute job panicked");
+                    Err(Refusal::new(Code::Internal, "the work failed inside the server"))
+                }
+            }
+        }
+    }
+
+    /// As [`Lane::run`] for a call without a session, with a warm encoder, given up at `deadline`.
+    ///
+    /// # Errors
+    /// Also `DEADLINE_EXCEEDED`.
+    pub(crate) fn run_with_coder<T: Send + 'static>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        work: impl FnOnce(&mut Coder, &Running) -> Result<T, Refusal> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
+        let this = Arc::clone(self);
+        // What couldn't begin in time isn't queued at all.
+        let is_hopeless = Instant::now() + self.standing() >= deadline;
+        let job = self.run(move |running| {
+            let running = Running { deadline: Some(deadline), ..running.clone() };
+            running.check()?;
+            let mut coder = this.take_coder();
+            coder.heed(&running.cancel);
+            let done = work(&mut coder, &running);
+            this.keep_coder(coder);
+            done
+        });
+        async move {
+            if is_hopeless {
+                return Err(Refusal::late());
+            }
+            tokio::time::timeout_at(deadline.into(), job).await.unwrap_or_else(|_| Err(Refusal::late()))?
+        }
+    }
+
+    fn take_coder(&self) -> Coder {
+        let kept = self.coders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| self.engine.coder())
+    }
+
+    fn keep_coder(&self, coder: Coder) {
+        let mut coders = self.coders.lock().unwrap_or_else(PoisonError::into_inner);
+        if coders.len() < self.threads() {
+            coders.push(coder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_the_pool_lives_on() {
+        let lane = Lane::new("test", 1, &Admission::default()).unwrap();
+        let refusal = lane.run(|_| -> () { panic!("on purpose") }).await.unwrap_err();
+        assert_eq!(refusal.code, Code::Internal);
+        assert_eq!(lane.run(|_| 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_job_nobody_waits_for_does_not_run() {
+        let lane = Arc::new(Lane::new("test", 1, &Admission::default()).unwrap());
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let first = lane.run(move |_| blocked.recv().is_ok());
+        let ran = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ran);
+        drop(lane.run(move |_| seen.store(true, Ordering::Relaxed)));
+        release.send(()).unwrap();
+        assert!(first.await.unwrap());
+        lane.run(|_| ()).await.unwrap();
+        assert!(!ran.load(Ordering::Relaxed));
+        assert_eq!(lane.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_nobody_waits_for_any_more_ends_with_its_stage() {
+        let lane = Arc::new(Lane::new("test", 1, &Admission::default()).unwrap());
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let job = lane.run_with_coder(deadline, move |_, running| {
+            assert!(running.check().is_ok());
+            begin.send(()).unwrap();
+            blocked.recv().unwrap();
+            tell.send(running.check().is_err()).unwrap();
+            running.check()
+        });
+        let job = tokio::spawn(job);
+        begun.await.unwrap();
+        job.abort();
+        assert!(job.await.is_err());
+        release.send(()).unwrap();
+        assert!(told.recv().unwrap(), "the second stage must not begin");
+        // The same by the clock.
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let late = lane.run(move |running| {
+            let running = Running { deadline: Some(deadline), ..running.clone() };
+            while running.check().is_ok() {
+                std::thread::yield_now();
+            }
+            running.check().unwrap_err().code
+        });
+        assert_eq!(late.await.unwrap(), Code::DeadlineExceeded);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_is_kept() {
+        let lane = Arc::new(Lane::new("test", 1, &Admission::default()).unwrap());
+        let past = Instant::now() - Duration::from_millis(1);
+        let refusal = lane.run_with_coder(past, |_, _| Ok(())).await.unwrap_err();
+        assert_eq!(refusal.code, Code::DeadlineExceeded);
+    }
+}
