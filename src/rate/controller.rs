@@ -237,7 +237,7 @@ impl Controller {
     /// Bytes that may be in flight.
     fn window(&self) -> f64 {
         let round_trip_ms = self.round_trip_ms();
-        let target_ms = target_ms(self.mode, &self.estimate);
+        let target_ms = target_ms(self.mode, self.frame_ms, &self.estimate);
         let most = self.queue.bytes() + self.estimate.lowest() * round_trip_ms;
         (self.estimate.expected() * (target_ms + round_trip_ms)).min(most.min(self.proven_bytes))
     }
