@@ -1,10 +1,13 @@
 //! Network facts to a plan. Nothing here touches pixels.
 
+mod asking;
 mod base;
 mod cbr;
 mod conditions;
 mod controller;
 mod delivery;
+mod display;
+mod estimate;
 mod flight;
 mod h264;
 mod ladder;
@@ -12,7 +15,12 @@ mod mode;
 mod model;
 mod plan;
 mod planner;
+mod queue;
 mod receipt;
+mod target;
+mod variation;
+
+use std::time::Duration;
 
 pub use cbr::{Cbr, FrameBytes};
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
@@ -24,3 +32,10 @@ pub(crate) use model::usual_bytes;
 pub use plan::{Plan, Reason, Scale};
 pub use planner::{Goal, Hints};
 pub use receipt::Receipt;
+
+/// Bytes of a packet on the wire, about: what a link delivers at a time.
+const PACKET_BYTES: f64 = 1_500.0;
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::promise::Kept;
+use super::size::Settled;
 use super::{Event, Failed, Fallback, PacketInfo, Session, StageTimes, Stamp};
 use crate::codec::Codec;
 use crate::error::Result;
@@ -11,10 +12,6 @@ use crate::rate::{Goal, Plan, Scale};
 
 /// Silence of the link after which a frame that asks it is a small picture instead of a poor one.
 pub(super) const SILENCE: Duration = Duration::from_millis(100);
-
-/// Pictures that miss their floor before a smaller size is wanted, and what is left of their number after another picture.
-pub(super) const MANY_MISSES: f64 = 2.5;
-const MISSES_LEFT: f64 = 0.97;
 
 impl Session {
     /// Codes a frame to `ready` and `data`, or tells why not.
@@ -60,7 +57,9 @@ impl Session {
             resize_us += took_us;
         }
         self.settle(first, plan.scale, now);
-        self.count_miss(&kept);
+        if kept.coded.measured.is_some() {
+            self.size.note_picture(kept.fallback == Some(Fallback::Budget));
+        }
         self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
         let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
         let mut info = PacketInfo {
@@ -122,31 +121,11 @@ impl Session {
         if self.is_steered() && is_short && may_begin { self.goal().smaller(plan.scale) } else { None }
     }
 
-    /// Counts measured pictures of the usual size by whether they keep the floor.
-    fn count_miss(&mut self, kept: &Kept) {
-        if kept.coded.measured.is_some() && self.makeshift.is_none() {
-            self.misses = MISSES_LEFT * self.misses + f64::from(u8::from(kept.fallback == Some(Fallback::Budget)));
-        }
-    }
-
-    /// Keeps in mind that a frame that was planned at `first` is coded at `scale`.
-    fn settle(&mut self, first: Scale, scale: Scale, now: Duration) {
-        let wanted = self.wanted().scale;
-        let (kbps, usual) = (self.kbps(), self.ladder.scale());
-        let is_for_silence = self.makeshift.is_some() || self.is_silent(now);
-        if self.sent_at.is_some() && is_for_silence && scale < self.ladder.step(wanted, kbps, now) {
-            self.makeshift = Some(scale);
-            self.ladder.note(wanted, usual, kbps, now);
-            return;
-        }
-        self.makeshift = None;
-        if scale < first && first > usual {
-            self.ladder.refuse(first, kbps, now);
-        }
-        self.ladder.note(wanted, scale, kbps, now);
-        if scale != usual {
-            self.misses = 0.0;
-        }
+    /// Keeps in mind that a frame that was planned at `planned` is coded at `scale`.
+    fn settle(&mut self, planned: Scale, scale: Scale, now: Duration) {
+        let for_silence = self.sent_at.is_some() && self.is_silent(now);
+        let settled = Settled { wanted: self.wanted().scale, planned, scale, for_silence };
+        self.size.settle(&settled, self.kbps(), now);
     }
 
     /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing, nor
@@ -154,7 +133,7 @@ impl Session {
     fn learn(&mut self, info: &PacketInfo) {
         let has_half = |link_bytes: u32| 2 * info.compressed_bytes <= link_bytes as usize;
         let is_empty = info.fallback == Some(Fallback::Budget) && info.plan.link_bytes.is_some_and(has_half);
-        if is_empty || self.makeshift.is_some() {
+        if is_empty || self.size.is_makeshift() {
             return;
         }
         let pixels = f64::from(info.width) * f64::from(info.height);

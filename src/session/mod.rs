@@ -37,6 +37,7 @@ mod link;
 mod output;
 mod promise;
 mod sent;
+mod size;
 mod stats;
 
 use std::collections::VecDeque;
@@ -53,12 +54,13 @@ pub use stats::{Recent, Stats};
 use crate::codec::{Cancel, Codec};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
-use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, Ladder, NetworkConditions, Plan, Receipt, Scale};
+use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, NetworkConditions, Plan, Receipt, Scale};
 use crate::resize::Resizer;
-use compress::{MANY_MISSES, SILENCE};
+use compress::SILENCE;
 use link::Link;
 use promise::Promise;
 use sent::{Found, Sent};
+use size::Size;
 
 /// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
@@ -105,11 +107,7 @@ pub struct Session {
     bitrate: Option<Cbr>,
     complexity: f64,
     h264: Complexity,
-    ladder: Ladder,
-    /// The size of the last frame, where that was made for a silent link.
-    makeshift: Option<Scale>,
-    /// Pictures of late that missed their floor for want of bytes.
-    misses: f64,
+    size: Size,
     sent: Sent,
     /// When the last packet was made.
     sent_at: Option<Duration>,
@@ -146,9 +144,7 @@ impl Session {
             scaled: FrameBuf::zeroed(config.format, 1, 1)?,
             complexity: 1.0,
             h264: Complexity::default(),
-            ladder: Ladder::new(),
-            makeshift: None,
-            misses: 0.0,
+            size: Size::new(),
             sent: Sent::default(),
             sent_at: None,
             keyframe_wanted: true,
@@ -269,7 +265,7 @@ impl Session {
     pub fn plan(&self, now: Duration) -> Plan {
         let wanted = self.wanted();
         let scale = if self.is_steered() { self.step(wanted.scale, now) } else { wanted.scale };
-        if scale == wanted.scale && self.makeshift.is_none() {
+        if scale == wanted.scale && !self.size.is_makeshift() {
             self.bind(wanted, now)
         } else {
             self.plan_at(scale, now)
@@ -280,7 +276,7 @@ impl Session {
     fn plan_at(&self, scale: Scale, now: Duration) -> Plan {
         let mut plan = self.goal().plan_at(scale, self.network().as_ref());
         if self.config.codec == Codec::H264 {
-            plan.keyframe = self.keyframe_wanted || scale != self.last_scale();
+            plan.keyframe = self.keyframe_wanted || scale != self.size.last();
         }
         self.bind(plan, now)
     }
@@ -310,7 +306,7 @@ impl Session {
             return plan;
         }
         let most = match goal.smaller(goal.scale) {
-            Some(smaller) if self.misses >= MANY_MISSES => smaller,
+            Some(smaller) if self.size.misses_often() => smaller,
             _ if !self.controller.has_time_to_spare() => goal.scale,
             _ => Scale::FULL,
         };
@@ -328,13 +324,9 @@ impl Session {
                 .last()
                 .unwrap_or(wanted);
         }
-        let scale = self.ladder.step(wanted, self.kbps(), now);
-        if scale > self.last_scale() && budget() < goal.least_first_bytes(scale) { self.last_scale() } else { scale }
-    }
-
-    /// The size of the frame before.
-    fn last_scale(&self) -> Scale {
-        self.makeshift.unwrap_or(self.ladder.scale())
+        let scale = self.size.step(wanted, self.kbps(), now);
+        let last = self.size.last();
+        if scale > last && budget() < goal.least_first_bytes(scale) { last } else { scale }
     }
 
     /// What the link carries, kbit/s, as far as is known.
@@ -354,7 +346,7 @@ impl Session {
             complexity: self.complexity,
             h264: self.h264,
             floor_quality: self.promise.needed_quality(),
-            scale: self.ladder.scale(),
+            scale: self.size.usual(),
             keyframe: self.keyframe_wanted,
         }
     }

@@ -14,6 +14,8 @@ pub(in crate::netem) struct Ack {
     pub(super) until: u64,
     /// Ranges beyond it, the one with the newest segment first; empty ones where there are fewer.
     pub(super) blocks: [(u64, u64); BLOCKS],
+    /// The timestamp of the segment that it answers.
+    pub(super) echo_ms: u64,
 }
 
 /// Puts segments in order.
@@ -47,7 +49,7 @@ impl Inbound {
         for (block, range) in blocks.iter_mut().zip(newest.chain(others)) {
             *block = *range;
         }
-        Ack { until: self.until, blocks }
+        Ack { until: self.until, blocks, echo_ms: segment.sent_ms }
     }
 
     /// Bytes that came in order.
@@ -63,13 +65,13 @@ mod tests {
     #[test]
     fn holes_are_told_and_filled() {
         let mut inbound = Inbound::default();
-        let mut take = |begin, bytes| inbound.take(Segment { begin, bytes });
-        assert_eq!(take(0, 10), Ack { until: 10, blocks: [(0, 0); 3] });
+        let mut take = |begin, bytes| inbound.take(Segment { begin, bytes, sent_ms: begin });
+        assert_eq!(take(0, 10), Ack { until: 10, blocks: [(0, 0); 3], echo_ms: 0 });
         assert_eq!(take(20, 10).blocks, [(20, 30), (0, 0), (0, 0)]);
         assert_eq!(take(50, 10).blocks, [(50, 60), (20, 30), (0, 0)]);
         assert_eq!(take(30, 10).blocks, [(20, 40), (50, 60), (0, 0)]);
-        assert_eq!(take(40, 10), Ack { until: 10, blocks: [(20, 60), (0, 0), (0, 0)] });
+        assert_eq!(take(40, 10), Ack { until: 10, blocks: [(20, 60), (0, 0), (0, 0)], echo_ms: 40 });
         assert_eq!(take(5, 5).until, 10);
-        assert_eq!(take(10, 10), Ack { until: 60, blocks: [(0, 0); 3] });
+        assert_eq!(take(10, 10), Ack { until: 60, blocks: [(0, 0); 3], echo_ms: 10 });
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Data goes through HTTP/2's send buffer and the socket's, and leaves in segments as the congestion window lets it; what the
 //! queue drops is sent again at its end; the application sees nothing out of order. Segments are acknowledged one by one, with
-//! selective acknowledgements. Not modelled: pacing, tail loss probes, delayed acknowledgements, and loss of what the
+//! selective acknowledgements and timestamps. Not modelled: pacing, tail loss probes, delayed acknowledgements, and loss of what the
 //! application says on the way back (the next receipt says it again).
 
 mod cubic;
 mod inbound;
 mod outbound;
+mod round_trip;
 mod stream;
 
 pub(super) use inbound::{Ack, Inbound};

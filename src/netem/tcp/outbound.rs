@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::cubic::Cubic;
 use super::inbound::Ack;
+use super::round_trip::RoundTrip;
 use super::{HEADER_BYTES, SEGMENT_BYTES};
 
 /// Transmissions that have to be acknowledged after one for it to be lost.
@@ -19,6 +20,8 @@ pub(in crate::netem) struct Segment {
     pub(super) begin: u64,
     /// Bytes of data.
     pub(super) bytes: u32,
+    /// When it went, ms: its timestamp (RFC 7323), which comes back with the acknowledgement.
+    pub(super) sent_ms: u64,
 }
 
 impl Segment {
@@ -38,19 +41,17 @@ enum Fate {
 /// A segment that was sent and isn't acknowledged with all before it.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
+    /// As it went the last time.
     segment: Segment,
     fate: Fate,
-    /// Number of its last transmission, and when that was, ms.
+    /// Number of its last transmission.
     transmission: u64,
-    sent_ms: f64,
     is_again: bool,
 }
 
 /// The sending end: written bytes become segments.
 #[derive(Debug, Default)]
 pub(in crate::netem) struct Outbound {
-    /// What a timeout is at least, beyond a round trip, ms.
-    least_timeout_ms: f64,
     window: Cubic,
     /// Offsets: all before is acknowledged, sent, written.
     acknowledged: u64,
@@ -65,8 +66,7 @@ pub(in crate::netem) struct Outbound {
     recovers_at: u64,
     /// Whether the window stands still until then; after a timeout it grows from its least.
     stands_still: bool,
-    smoothed_ms: Option<f64>,
-    variation_ms: f64,
+    round_trip: RoundTrip,
     backoff: u32,
     /// The window before a timeout that may turn out to have been for nothing.
     before_timeout: Option<Cubic>,
@@ -79,7 +79,7 @@ pub(in crate::netem) struct Outbound {
 
 impl Outbound {
     pub(super) fn new(least_timeout_ms: u32) -> Self {
-        Self { least_timeout_ms: least_timeout_ms.into(), ..Self::default() }
+        Self { round_trip: RoundTrip::new(least_timeout_ms), ..Self::default() }
     }
 
     /// Takes over bytes of the stream.
@@ -98,8 +98,8 @@ impl Outbound {
     }
 
     /// The next segment that may go now: one that was lost, or new data.
-    pub(super) fn emit(&mut self, restarts_after_idle: bool, now_ms: u64) -> Option<Segment> {
-        let now_ms = now_ms as f64;
+    pub(super) fn emit(&mut self, restarts_after_idle: bool, sent_ms: u64) -> Option<Segment> {
+        let now_ms = sent_ms as f64;
         self.time_out(now_ms);
         if restarts_after_idle && self.sent.is_empty() && now_ms - self.last_sent_ms > self.timeout_ms() {
             self.window.idled();
@@ -113,8 +113,9 @@ impl Outbound {
                 self.held_back_at = self.next;
                 return None;
             }
-            *lost = Sent { fate: Fate::Flying, transmission, sent_ms: now_ms, is_again: true, ..*lost };
-            lost.segment
+            let segment = Segment { sent_ms, ..lost.segment };
+            *lost = Sent { segment, fate: Fate::Flying, transmission, is_again: true };
+            segment
         } else {
             let bytes = (self.written - self.next).min(u64::from(SEGMENT_BYTES)) as u32;
             if bytes == 0 {
@@ -124,9 +125,9 @@ impl Outbound {
                 self.held_back_at = self.next;
                 return None;
             }
-            let segment = Segment { begin: self.next, bytes };
+            let segment = Segment { begin: self.next, bytes, sent_ms };
             self.next += u64::from(bytes);
-            self.sent.push_back(Sent { segment, fate: Fate::Flying, transmission, sent_ms: now_ms, is_again: false });
+            self.sent.push_back(Sent { segment, fate: Fate::Flying, transmission, is_again: false });
             segment
         };
         self.transmissions = transmission;
@@ -139,11 +140,12 @@ impl Outbound {
 
     /// Takes an acknowledgement.
     pub(super) fn acknowledge(&mut self, ack: &Ack, now_ms: u64) {
-        let now_ms = now_ms as f64;
-        let newly = self.mark_received(ack, now_ms);
+        let newly = self.mark_received(ack);
         if newly == 0 {
             return;
         }
+        self.round_trip.measure(now_ms.saturating_sub(ack.echo_ms) as f64, ack.until, self.next);
+        let now_ms = now_ms as f64;
         self.acknowledged = self.acknowledged.max(ack.until);
         while self.sent.front().is_some_and(|sent| sent.segment.begin < ack.until) {
             self.sent.pop_front();
@@ -160,15 +162,15 @@ impl Outbound {
             self.stands_still = true;
         } else if self.acknowledged <= self.held_back_at && !self.stands_still {
             let segments = newly as f64 / f64::from(SEGMENT_BYTES);
-            self.window.acknowledged(segments, self.smoothed_ms.unwrap_or_default(), now_ms);
+            self.window.acknowledged(segments, self.round_trip.smoothed_ms(), now_ms);
         }
     }
 
     /// Marks what an acknowledgement tells of, and returns the bytes of it that weren't known to be received.
-    fn mark_received(&mut self, ack: &Ack, now_ms: f64) -> u64 {
-        let (mut newly, mut sample_ms, mut for_nothing) = (0, None, None);
+    fn mark_received(&mut self, ack: &Ack) -> u64 {
+        let (mut newly, mut for_nothing) = (0, false);
         for sent in &mut self.sent {
-            let Segment { begin, bytes } = sent.segment;
+            let Segment { begin, bytes, sent_ms } = sent.segment;
             let end = begin + u64::from(bytes);
             let is_in = |&(first, last): &(u64, u64)| first <= begin && end <= last;
             if sent.fate == Fate::Received || !(end <= ack.until || ack.blocks.iter().any(is_in)) {
@@ -177,22 +179,17 @@ impl Outbound {
             if sent.fate == Fate::Flying {
                 self.flying_bytes -= u64::from(bytes);
             }
-            if sent.fate == Fate::Lost && !sent.is_again {
-                for_nothing = Some(sent.transmission);
+            newly += u64::from(bytes);
+            // What went again and came as it was first sent says nothing of those that went in between.
+            let came_first = if sent.is_again { ack.echo_ms < sent_ms } else { sent.fate == Fate::Lost };
+            for_nothing |= came_first;
+            if !(sent.is_again && came_first) {
+                self.newest_received = self.newest_received.max(sent.transmission);
             }
             sent.fate = Fate::Received;
-            newly += u64::from(bytes);
-            self.newest_received = self.newest_received.max(sent.transmission);
-            // Which of two transmissions was received can't be told (Karn).
-            if !sent.is_again {
-                sample_ms = Some(now_ms - sent.sent_ms);
-            }
         }
-        if let Some(sample_ms) = sample_ms {
-            self.measure(sample_ms);
-        }
-        if let Some(transmission) = for_nothing {
-            self.take_back_timeout(transmission);
+        if for_nothing {
+            self.take_back_timeout();
         }
         newly
     }
@@ -226,12 +223,11 @@ impl Outbound {
         self.deadline_ms = None;
     }
 
-    /// What the timeout took for lost was received as it was first sent (F-RTO, RFC 5682): only the way back was silent.
-    fn take_back_timeout(&mut self, transmission: u64) {
+    /// What the timeout took for lost was received as it was first sent, as timestamps (Eifel, RFC 3522) or what didn't go again
+    /// (F-RTO, RFC 5682) tell: only the way back was silent.
+    fn take_back_timeout(&mut self) {
         let Some(window) = self.before_timeout.take() else { return };
         self.window = window;
-        // What came of those that went again came as it was first sent, and says nothing of those in between.
-        self.newest_received = transmission;
         self.recovers_at = self.acknowledged;
         for sent in self.sent.iter_mut().filter(|sent| sent.fate == Fate::Lost && !sent.is_again) {
             sent.fate = Fate::Flying;
@@ -239,20 +235,8 @@ impl Outbound {
         }
     }
 
-    fn measure(&mut self, sample_ms: f64) {
-        match self.smoothed_ms {
-            None => (self.smoothed_ms, self.variation_ms) = (Some(sample_ms), sample_ms / 2.0),
-            Some(smoothed_ms) => {
-                self.variation_ms += ((sample_ms - smoothed_ms).abs() - self.variation_ms) / 4.0;
-                self.smoothed_ms = Some(smoothed_ms + (sample_ms - smoothed_ms) / 8.0);
-            }
-        }
-    }
-
-    /// As Linux reckons it: the variation counts for at least the least timeout, and a round trip comes on top.
     fn timeout_ms(&self) -> f64 {
-        let timeout_ms =
-            self.smoothed_ms.map_or(FIRST_TIMEOUT_MS, |ms| ms + (4.0 * self.variation_ms).max(self.least_timeout_ms));
+        let timeout_ms = self.round_trip.timeout_ms().unwrap_or(FIRST_TIMEOUT_MS);
         (timeout_ms * f64::from(1_u32 << self.backoff.min(16))).min(LONGEST_TIMEOUT_MS)
     }
 }
