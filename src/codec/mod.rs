@@ -8,6 +8,7 @@ use crate::error::Error;
 pub mod h264;
 pub mod jpeg;
 pub mod lossless;
+mod parallel;
 
 /// How packets are coded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
