@@ -17,7 +17,7 @@ use crate::kernel::join::Pieces;
 use crate::kernel::{Level, Simd, Vectorise, vectorise};
 
 /// Bands for each thread: several, as some are richer in detail than others, and a thread may come late.
-const BANDS_PER_THREAD: usize = 8;
+const BANDS_PER_THREAD: usize = 16;
 
 /// What is done with the blocks.
 #[derive(Clone, Copy, Debug)]
