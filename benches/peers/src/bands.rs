@@ -15,7 +15,7 @@ use crate::{Result, median};
 
 const QUALITY: u8 = 75;
 /// MCU rows between restart markers, as sessions have them.
-const RESTART_ROWS: u16 = 8;
+const RESTART_ROWS: u16 = 4;
 const FORMATS: [(PixelFormat, &str); 2] = [(PixelFormat::I420, "yuvj420p"), (PixelFormat::Bgra8, "bgra")];
 /// Times that each frame is coded in a round.
 const TIMES: u32 = 4;
