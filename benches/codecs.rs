@@ -33,7 +33,7 @@ fn jpeg(criterion: &mut Criterion) {
             });
         });
     };
-    let config = JpegConfig { restart_rows: 8, ..JpegConfig::default() };
+    let config = JpegConfig { restart_rows: 4, ..JpegConfig::default() };
     for format in FORMATS {
         for threads in threads() {
             case(format!("{format}_q75/{threads}_threads"), format, config, threads);

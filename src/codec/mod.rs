@@ -9,6 +9,7 @@ mod cancel;
 pub mod h264;
 pub mod jpeg;
 pub mod lossless;
+mod parallel;
 
 pub use cancel::Cancel;
 

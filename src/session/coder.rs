@@ -18,8 +18,8 @@ use crate::rate::{qp_of_quality, quality_of_qp};
 
 /// Pixels from which a JPEG is cut into restart intervals that threads share. Small frames aren't worth a hop.
 const BAND_PIXELS: usize = 256 * 1024;
-/// MCU rows of a restart interval: a marker's few bytes are lost among a band's many.
-const BAND_MCU_ROWS: u16 = 8;
+/// MCU rows of a restart interval: a marker's few bytes are lost among a band's many, and threads end at about the same time.
+const BAND_MCU_ROWS: u16 = 4;
 
 /// What is wanted of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]

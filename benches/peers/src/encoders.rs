@@ -49,7 +49,8 @@ pub fn all(quality: u8) -> Vec<(String, Make)> {
     add("image JPEG", Box::new(move || Ok(Box::new(ImageJpeg(quality, Vec::new())))));
     add("**auralink lossless**", Box::new(|| Ok(Box::new(OurLossless::new()?))));
     add("PNG (image, fast)", Box::new(|| Ok(Box::new(Png(Vec::new())))));
-    add("QOI", Box::new(|| Ok(Box::new(Qoi(Vec::new())))));
+    add("QOI (qoi)", Box::new(|| Ok(Box::new(Qoi(Vec::new())))));
+    add("QOI (rapid-qoi)", Box::new(|| Ok(Box::new(RapidQoi(Vec::new())))));
     add("zstd 1 on raw pixels", Box::new(|| Ok(Box::new(Zstd(zstd::bulk::Compressor::new(1)?, Vec::new())))));
     all
 }
@@ -200,6 +201,21 @@ impl Encoder for Qoi {
     fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
         let length = qoi::encode_max_len(picture.width, picture.height, qoi::Channels::Rgb);
         let bytes = qoi::encode_to_buf(room(&mut self.0, length), picture.rgb(), picture.width, picture.height)?;
+        Ok(&self.0[..bytes])
+    }
+
+    fn is_jpeg(&self) -> bool {
+        false
+    }
+}
+
+struct RapidQoi(Vec<u8>);
+
+impl Encoder for RapidQoi {
+    fn encode(&mut self, picture: &Picture) -> Result<&[u8]> {
+        let (width, height) = (picture.width, picture.height);
+        let header = rapid_qoi::Qoi { width, height, colors: rapid_qoi::Colors::Rgb };
+        let bytes = header.encode(picture.rgb(), room(&mut self.0, header.encoded_size_limit()))?;
         Ok(&self.0[..bytes])
     }
 

@@ -1,4 +1,4 @@
-//! The encoder beside libjpeg-turbo by what the samples come as: RGB, BGRA and planes of YUV; and its bands on two threads.
+//! The encoder beside libjpeg-turbo by what the samples come as: RGB, BGRA and planes of YUV.
 
 use std::process::Command;
 use std::time::Instant;
@@ -15,8 +15,6 @@ use crate::encoders::room;
 use crate::pictures::Picture;
 
 const QUALITIES: [u8; 2] = [75, 90];
-/// MCU rows between restart markers, where threads share a picture.
-const RESTART_ROWS: u16 = 4;
 /// Clips of 4K, and one that is made so; with the place of the frame that is taken.
 const LARGE: [(&str, &str); 3] = [
     ("video/natural/desk_7680x4320_24_hevc.mp4", "3840:2160"),
@@ -28,25 +26,17 @@ const LARGE: [(&str, &str); 3] = [
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Ours(PixelFormat),
-    /// The same with restart markers, on so many threads.
-    Bands(PixelFormat, usize),
     #[cfg(feature = "turbojpeg")]
     Turbo(PixelFormat),
 }
 
-const OURS: [Way; 5] = [
-    Way::Ours(PixelFormat::Rgb8),
-    Way::Ours(PixelFormat::Bgra8),
-    Way::Ours(PixelFormat::I420),
-    Way::Bands(PixelFormat::I420, 1),
-    Way::Bands(PixelFormat::I420, 2),
-];
+const FORMATS: [PixelFormat; 3] = [PixelFormat::Rgb8, PixelFormat::Bgra8, PixelFormat::I420];
 
 fn ways() -> Vec<Way> {
     #[cfg_attr(not(feature = "turbojpeg"), expect(unused_mut, reason = "the peer may be left out"))]
-    let mut ways = OURS.to_vec();
+    let mut ways = FORMATS.map(Way::Ours).to_vec();
     #[cfg(feature = "turbojpeg")]
-    ways.extend([PixelFormat::Rgb8, PixelFormat::Bgra8, PixelFormat::I420].map(Way::Turbo));
+    ways.extend(FORMATS.map(Way::Turbo));
     ways
 }
 
@@ -54,8 +44,6 @@ impl Way {
     fn name(self) -> String {
         match self {
             Self::Ours(format) => format!("**auralink** {format}"),
-            Self::Bands(format, 1) => format!("**auralink** {format}, in bands"),
-            Self::Bands(format, threads) => format!("**auralink** {format}, in bands on {threads} threads"),
             #[cfg(feature = "turbojpeg")]
             Self::Turbo(format) => format!("libjpeg-turbo {format}"),
         }
@@ -63,7 +51,7 @@ impl Way {
 
     const fn format(self) -> PixelFormat {
         match self {
-            Self::Ours(format) | Self::Bands(format, _) => format,
+            Self::Ours(format) => format,
             #[cfg(feature = "turbojpeg")]
             Self::Turbo(format) => format,
         }
@@ -130,10 +118,6 @@ struct Worker {
 
 impl Worker {
     fn new(way: Way, quality: u8) -> Result<Self> {
-        let (threads, restart_rows) = match way {
-            Way::Bands(_, threads) => (threads, RESTART_ROWS),
-            _ => (1, 0),
-        };
         #[cfg(feature = "turbojpeg")]
         let turbo = {
             let mut turbo = turbojpeg::Compressor::new()?;
@@ -144,8 +128,8 @@ impl Worker {
         Ok(Self {
             way,
             ours: JpegEncoder::new(kernel::detect()),
-            config: JpegConfig { quality, restart_rows, ..JpegConfig::default() },
-            pool: ThreadPoolBuilder::new().num_threads(threads).build()?,
+            config: JpegConfig { quality, ..JpegConfig::default() },
+            pool: ThreadPoolBuilder::new().num_threads(1).build()?,
             #[cfg(feature = "turbojpeg")]
             turbo,
             out: Vec::new(),

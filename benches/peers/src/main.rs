@@ -17,14 +17,28 @@
 //! cargo run --release -- --inputs [--rounds 5] [--content photographs]
 //! ```
 //!
-//! compares RGB, BGRA and I420 as input, and one thread with two on a picture's bands.
+//! compares RGB, BGRA and I420 as input.
+//!
+//! ```sh
+//! cargo run --release -- --bands [--rounds 5] [--pause-ms 20]
+//! ```
+//!
+//! compares one thread with two on a picture's bands, and with two encoders that share nothing.
+//!
+//! ```sh
+//! cargo run --release -- --trained [--rounds 5]
+//! ```
+//!
+//! tells for each clip what trained tables, sent once, save and take.
 
+mod bands;
 mod charts;
 mod contents;
 mod encoders;
 mod inputs;
 mod matrix;
 mod pictures;
+mod trained;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -51,6 +65,7 @@ fn main() -> Result<()> {
     let (mut rounds, mut quality, mut paths) = (15_usize, 75_usize, Vec::new());
     let (mut is_matrix, mut is_best, mut charts) = (false, false, None::<PathBuf>);
     let (mut is_inputs, mut content) = (false, None::<String>);
+    let (mut is_bands, mut pause_ms, mut is_trained) = (false, 0, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut text = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -62,6 +77,9 @@ fn main() -> Result<()> {
             "--rounds" => rounds = number()?.max(1),
             "--matrix" => is_matrix = true,
             "--inputs" => is_inputs = true,
+            "--bands" => is_bands = true,
+            "--trained" => is_trained = true,
+            "--pause-ms" => pause_ms = number()?,
             "--content" => content = Some(text()?),
             "--best" => is_best = true,
             "--charts" => charts = Some(text()?.into()),
@@ -72,6 +90,12 @@ fn main() -> Result<()> {
     let pick = if is_best { best } else { median };
     if is_inputs {
         return inputs::run(rounds, pick, content.as_deref());
+    }
+    if is_bands {
+        return bands::run(rounds, pause_ms);
+    }
+    if is_trained {
+        return trained::run(rounds);
     }
     if is_matrix {
         return matrix::run(rounds, pick, charts.as_deref());

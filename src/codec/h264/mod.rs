@@ -67,7 +67,6 @@ mod macroblock;
 mod motion;
 mod mv;
 mod nal;
-mod parallel;
 mod params;
 mod partition;
 mod past;

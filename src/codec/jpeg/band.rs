@@ -1,9 +1,8 @@
-//! Bands: runs of restart intervals, each with working memory of its own, that threads code side by side.
+//! Bands: runs of restart intervals that threads code side by side.
 
 use std::ops::Range;
 
 use rayon::ThreadPool;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
 use super::bits::BitWriter;
 use super::coder::{Coder, Counter};
@@ -13,12 +12,13 @@ use super::luma_error::LumaError;
 use super::picture::Picture;
 use super::reconstruct::BandPicture;
 use super::scan::{Kept, Scanner};
+use crate::codec::parallel::each_with;
 use crate::error::Result;
 use crate::kernel::join::Pieces;
 use crate::kernel::{Level, Simd, Vectorise, vectorise};
 
-/// Bands for each thread: more than one, as some are richer in detail than others.
-const BANDS_PER_THREAD: usize = 4;
+/// Bands for each thread: several, as some are richer in detail than others, and a thread may come late.
+const BANDS_PER_THREAD: usize = 16;
 
 /// What is done with the blocks.
 #[derive(Clone, Copy, Debug)]
@@ -42,40 +42,39 @@ pub(super) enum From {
     Kept,
 }
 
-/// One band's working memory and results.
-#[derive(Debug)]
-pub(super) struct Band {
+/// What a thread needs to code a band.
+#[derive(Debug, Default)]
+pub(super) struct Worker {
     scanner: Scanner,
     pieces: Pieces,
     writer: BitWriter,
+}
+
+/// What passes leave of a band.
+#[derive(Debug)]
+pub(super) struct Band {
     kept: Kept,
     pub(super) histogram: Histogram,
     pub(super) bytes: Vec<u8>,
     pub(super) seen: BandPicture,
+    /// What the last coding took from luma, where the picture was measured.
+    pub(super) error: LumaError,
 }
 
 impl Default for Band {
     fn default() -> Self {
         Self {
-            scanner: Scanner::default(),
-            pieces: Pieces::default(),
-            writer: BitWriter::default(),
             kept: Kept::default(),
             histogram: Histogram::EMPTY,
             bytes: Vec::new(),
             seen: BandPicture::default(),
+            error: LumaError::default(),
         }
     }
 }
 
-impl Band {
-    /// What the last coding took from luma, where the picture was measured.
-    pub(super) fn error(&self) -> LumaError {
-        self.scanner.error
-    }
-}
-
 struct BandWork<'a> {
+    worker: &'a mut Worker,
     band: &'a mut Band,
     picture: &'a Picture<'a>,
     intervals: Range<usize>,
@@ -87,8 +86,9 @@ impl Vectorise for BandWork<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { band, picture, intervals, pass } = self;
-        let Band { scanner, pieces, writer, kept, histogram, bytes, seen } = band;
+        let Self { worker, band, picture, intervals, pass } = self;
+        let Worker { scanner, pieces, writer } = worker;
+        let Band { kept, histogram, bytes, seen, error } = band;
         let rows = picture.layout.rows_of(intervals.clone());
         match pass {
             Pass::Count(from) => {
@@ -113,6 +113,7 @@ impl Vectorise for BandWork<'_> {
                     From::Frame => scanner.scan(simd, picture, intervals, &mut coder, seen),
                     From::Kept => scanner.scan_kept(simd, picture, intervals, kept, &mut coder, seen),
                 }
+                *error = scanner.error;
             }
             Pass::Keep => scanner.keep(simd, picture, rows, kept),
             Pass::Sample { every } => {
@@ -125,17 +126,18 @@ impl Vectorise for BandWork<'_> {
 
 /// Bands for a frame: one where nothing is to be divided.
 pub(super) fn band_count(layout: &Layout, pool: &ThreadPool) -> usize {
-    match layout.intervals() {
+    match pool.current_num_threads() {
         1 => 1,
-        intervals => intervals.min(BANDS_PER_THREAD * pool.current_num_threads()),
+        threads => layout.intervals().min(BANDS_PER_THREAD * threads),
     }
 }
 
-/// Runs a pass over all bands: on the caller's thread where there is one, otherwise on the pool.
+/// Runs a pass over all bands, on as many threads as there are workers; each has one of them.
 ///
 /// # Errors
 /// Only that it was given up; the bands then hold nothing of use.
 pub(super) fn run(
+    workers: &mut [Worker],
     bands: &mut [Band],
     level: Level,
     picture: &Picture<'_>,
@@ -143,14 +145,10 @@ pub(super) fn run(
     pool: &ThreadPool,
 ) -> Result<()> {
     let (count, intervals) = (bands.len(), picture.layout.intervals());
-    let part = |(index, band)| {
+    let threads = workers.len().min(count);
+    each_with(pool, &mut workers[..threads], bands.iter_mut().enumerate(), |worker, (index, band)| {
         let intervals = index * intervals / count..(index + 1) * intervals / count;
-        vectorise(level, BandWork { band, picture, intervals, pass });
-    };
-    if count == 1 {
-        bands.iter_mut().enumerate().for_each(part);
-    } else {
-        pool.install(|| bands.par_iter_mut().with_max_len(1).enumerate().for_each(part));
-    }
+        vectorise(level, BandWork { worker, band, picture, intervals, pass });
+    });
     picture.cancel.check()
 }

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, PixelFormat};
 use crate::kernel::quantise::Quantiser;
 use crate::limits::JPEG_QUALITY;
-use band::{Band, From, Pass};
+use band::{Band, From, Pass, Worker};
 use budget::Budget;
 use huffman::{Codes, Histogram};
 use layout::Layout;
@@ -118,6 +118,7 @@ pub struct JpegStats {
 #[derive(Debug)]
 pub struct JpegEncoder {
     level: Level,
+    workers: Vec<Worker>,
     bands: Vec<Band>,
     /// The tables of Annex K.
     standard: Tables,
@@ -202,6 +203,7 @@ impl JpegEncoder {
     pub fn new(level: Level) -> Self {
         Self {
             level,
+            workers: Vec::new(),
             bands: Vec::new(),
             standard: Tables::new(tables::standard()),
             quantisers: (Coarseness::MOST, quantisers(Coarseness::MOST)),
@@ -277,13 +279,15 @@ impl JpegEncoder {
     ) -> Result<usize> {
         let Job { layout, config, pool, .. } = *job;
         self.prepare(job, coarseness);
-        let Self { level, bands, standard, quantisers: (_, quantisers), training, wrote, sent, cancel, .. } = self;
+        let Self {
+            level, workers, bands, standard, quantisers: (_, quantisers), training, wrote, sent, cancel, ..
+        } = self;
         let bands = &mut bands[..band::band_count(layout, pool)];
         let picture = Picture { frame: job.frame, layout, quantisers, measure: config.measure, cancel };
         let is_trained = config.train && !config.optimise;
         let usual = training.tables.as_ref().filter(|_| is_trained).unwrap_or(standard);
         let optimal = if config.optimise {
-            band::run(bands, *level, &picture, Pass::Count(from), pool)?;
+            band::run(workers, bands, *level, &picture, Pass::Count(from), pool)?;
             Some(Tables::new(total(bands).best_tables()))
         } else {
             None
@@ -300,12 +304,12 @@ impl JpegEncoder {
         if let [band] = bands {
             // Straight to the caller's buffer.
             std::mem::swap(out, &mut band.bytes);
-            let done = band::run(bands, *level, &picture, pass, pool);
+            let done = band::run(workers, bands, *level, &picture, pass, pool);
             std::mem::swap(out, &mut bands[0].bytes);
             done?;
         } else {
             bands.iter_mut().for_each(|band| band.bytes.clear());
-            band::run(bands, *level, &picture, pass, pool)?;
+            band::run(workers, bands, *level, &picture, pass, pool)?;
             bands.iter().for_each(|band| out.extend_from_slice(&band.bytes));
         }
         marker::write_end(out);
@@ -317,7 +321,7 @@ impl JpegEncoder {
         Ok(out.len() - start)
     }
 
-    /// Makes bands and divisors ready.
+    /// Makes workers, bands and divisors ready.
     fn prepare(&mut self, job: &Job<'_>, coarseness: Coarseness) {
         if self.quantisers.0 != coarseness {
             self.quantisers = (coarseness, quantisers(coarseness));
@@ -325,6 +329,10 @@ impl JpegEncoder {
         let count = band::band_count(job.layout, job.pool);
         if self.bands.len() < count {
             self.bands.resize_with(count, Band::default);
+        }
+        let threads = count.min(job.pool.current_num_threads());
+        if self.workers.len() < threads {
+            self.workers.resize_with(threads, Worker::default);
         }
     }
 
@@ -334,7 +342,7 @@ impl JpegEncoder {
         let bands = &mut self.bands[..band::band_count(job.layout, job.pool)];
         let (quantisers, cancel) = (&self.quantisers.1, &self.cancel);
         let picture = Picture { frame: job.frame, layout: job.layout, quantisers, measure: false, cancel };
-        band::run(bands, self.level, &picture, pass, job.pool)
+        band::run(&mut self.workers, bands, self.level, &picture, pass, job.pool)
     }
 
     /// Bits that the symbols counted by the last pass take.
@@ -381,7 +389,7 @@ impl JpegEncoder {
         let psnr_db = job.config.measure.then(|| {
             let mut error = LumaError::default();
             let count = band::band_count(job.layout, job.pool);
-            self.bands.iter().take(count).for_each(|band| error.add(band.error()));
+            self.bands.iter().take(count).for_each(|band| error.add(band.error));
             error.psnr_db()
         });
         JpegStats { bytes, quality, passes, psnr_db, is_whole }

@@ -1,8 +1,9 @@
 //! The decoder: packets, which come from strangers, into frames.
 
+use std::slice::ChunksMut;
+
 use fearless_simd::Level;
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::frame::FrameBuf;
@@ -15,7 +16,10 @@ use super::planes;
 use super::residual::BandContext;
 use super::stream::Unpacker;
 use super::tiles::{self, MODES, Reference, SPATIAL};
-use super::workers::Workers;
+use super::workers::{each_band, fit};
+
+/// Most planes of a frame.
+const FRAME_PLANES: usize = 3;
 
 /// A lossless decoder with the frame before. Its input is a stranger's.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub struct LosslessDecoder {
     index: Vec<u8>,
     bands: Vec<Band>,
     zeros: Vec<u8>,
-    workers: Workers<Worker>,
+    workers: Vec<Worker>,
 }
 
 /// Where a band's streams are, and its checksum.
@@ -61,7 +65,14 @@ struct Job<'a> {
     streams: &'a [u8],
     reference: Reference<'a>,
     zeros: &'a [u8],
-    workers: &'a Workers<Worker>,
+}
+
+/// A band's place in the coded planes and in the planes of the frame.
+struct Slot<'a> {
+    index: usize,
+    band: &'a mut Band,
+    data: &'a mut [u8],
+    out: [&'a mut [u8]; FRAME_PLANES],
 }
 
 impl LosslessDecoder {
@@ -78,7 +89,7 @@ impl LosslessDecoder {
             index: Vec::new(),
             bands: Vec::new(),
             zeros: Vec::new(),
-            workers: Workers::new(),
+            workers: Vec::new(),
         }
     }
 
@@ -92,7 +103,7 @@ impl LosslessDecoder {
         self.limits.check_encoded(packet.len())?;
         let header = Header::parse(packet)?;
         let layout = self.check(&header, packet.len())?;
-        self.workers.fit(pool, || Ok(Worker { unpacker: Unpacker::new()?, residuals: Vec::new() }))?;
+        fit(&mut self.workers, pool, || Ok(Worker { unpacker: Unpacker::new()?, residuals: Vec::new() }))?;
         let (index, streams) = packet[HEADER_BYTES..].split_at(header.index_bytes as usize);
         self.read_index(&header, &layout, index, streams.len())?;
         let mut frame = self.fit(&header, &layout)?;
@@ -139,8 +150,7 @@ impl LosslessDecoder {
         let streams = layout.streams();
         self.index.clear();
         self.index.resize(coded_tiles + 4 * streams * layout.bands(), 0);
-        let index = &mut self.index;
-        self.workers.with(|worker| worker.unpacker.unpack("index", packed, index)).unwrap_or(Ok(()))?;
+        self.workers[0].unpacker.unpack("index", packed, &mut self.index)?;
         let (modes, lengths) = self.index.split_at(coded_tiles);
         if let Some(mode) = modes.iter().find(|&&mode| mode >= MODES) {
             return Err(malformed(format!("tile mode {mode} is unknown")));
@@ -191,53 +201,47 @@ impl LosslessDecoder {
     ) -> Result<()> {
         let reference = Reference { picture: &self.reference, scrolls: header.scrolls };
         let modes = self.index.get(..layout.tiles()).unwrap_or_default();
-        let (level, zeros, workers) = (self.level, self.zeros.as_slice(), &self.workers);
-        let job = Job { level, layout, modes, streams, reference, zeros, workers };
-        if let [band] = self.bands.as_slice() {
-            job.restore(0, band, &mut self.picture)?;
-        } else {
-            let bands = self.picture.par_chunks_mut(layout.band_bytes()).zip(&self.bands).enumerate();
-            pool.install(|| bands.try_for_each(|(index, (data, band))| job.restore(index, band, data)))?;
-        }
-        self.merge(layout, frame, pool);
+        let job = Job { level: self.level, layout, modes, streams, reference, zeros: &self.zeros };
+        let mut outs = band_rows(layout, frame);
+        let bands = self.picture.chunks_mut(layout.band_bytes()).zip(&mut self.bands).enumerate();
+        let slots = bands.map(|(index, (data, band))| {
+            let out = outs.each_mut().map(|out| out.next().unwrap_or_default());
+            Slot { index, band, data, out }
+        });
+        each_band(pool, &mut self.workers, layout.bands(), slots, |worker, slot| job.decode(worker, slot))?;
         let sum = planes::picture_sum(self.bands.iter().map(|band| band.sum.value()));
         if sum != header.checksum {
             return Err(malformed(format!("checksum {sum:08x}, but the header says {:08x}", header.checksum)));
         }
         Ok(())
     }
+}
 
-    /// Merges the coded planes into the frame, one of its planes after another, and sums the bands.
-    fn merge(&mut self, layout: &Layout, frame: &mut FrameBuf, pool: &ThreadPool) {
-        let mut rest = frame.data_mut();
-        for index in 0..layout.format.planes() {
-            let size = layout.format.plane_size(index, layout.width, layout.height);
-            let (plane, after) = rest.split_at_mut((size.row_bytes * size.rows).min(rest.len()));
-            rest = after;
-            let level = self.level;
-            let work = |at, data: &[u8], out: &mut [u8], band: &mut Band| {
-                planes::merge(level, layout, index, at, data, out, &mut band.sum);
-            };
-            if let [band] = self.bands.as_mut_slice() {
-                work(0, &self.picture, plane, band);
-                continue;
-            }
-            let rows = layout.planes().get(index).map_or(0, |plane| layout.band_rows_of(plane, 0).len());
-            let outs = plane.par_chunks_mut((size.row_bytes * rows).max(1));
-            let bands = self.picture.par_chunks(layout.band_bytes()).zip(outs).zip(&mut self.bands).enumerate();
-            pool.install(|| bands.for_each(|(at, ((data, out), band))| work(at, data, out, band)));
-        }
-    }
+/// The rows of each plane of a frame, band by band.
+fn band_rows<'a>(layout: &Layout, frame: &'a mut FrameBuf) -> [ChunksMut<'a, u8>; FRAME_PLANES] {
+    let mut rest = frame.data_mut();
+    std::array::from_fn(|index| {
+        let size = layout.format.plane_size(index, layout.width, layout.height);
+        let rows = layout.planes().get(index).map_or(0, |plane| layout.band_rows_of(plane, 0).len());
+        let (plane, after) = std::mem::take(&mut rest).split_at_mut(size.row_bytes * size.rows);
+        rest = after;
+        plane.chunks_mut((size.row_bytes * rows).max(1))
+    })
 }
 
 impl Job<'_> {
-    /// Restores the coded planes of a band.
-    fn restore(&self, index: usize, band: &Band, data: &mut [u8]) -> Result<()> {
-        let restored = self.workers.with(|worker| self.restore_with(index, band, data, worker));
-        restored.unwrap_or_else(|| Err(malformed("no worker")))
+    /// Restores the coded planes of a band, merges them into the frame's, and sums those.
+    fn decode(&self, worker: &mut Worker, slot: Slot<'_>) -> Result<()> {
+        let Slot { index, band, data, out } = slot;
+        self.restore(worker, index, band, data)?;
+        for (plane, out) in out.into_iter().enumerate() {
+            planes::merge(self.level, self.layout, plane, index, data, out, &mut band.sum);
+        }
+        Ok(())
     }
 
-    fn restore_with(&self, index: usize, band: &Band, data: &mut [u8], worker: &mut Worker) -> Result<()> {
+    /// Restores the coded planes of a band.
+    fn restore(&self, worker: &mut Worker, index: usize, band: &Band, data: &mut [u8]) -> Result<()> {
         let Self { level, layout, reference, zeros, .. } = *self;
         let modes = self.modes.chunks(layout.band_tiles()).nth(index).unwrap_or_default();
         let context = BandContext { level, layout, band: index, modes, reference, zeros };

@@ -2,10 +2,9 @@
 
 use fearless_simd::Level;
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use crate::codec::Cancel;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::frame::Frame;
 
 use super::header::{HEADER_BYTES, Header};
@@ -15,7 +14,7 @@ use super::residual::BandContext;
 use super::scroll::ScrollFinder;
 use super::stream::{Packer, packed_bound};
 use super::tiles::{Chooser, Reference, SPATIAL};
-use super::workers::Workers;
+use super::workers::{each_band, fit};
 use super::{LosslessConfig, LosslessStats};
 
 /// A lossless encoder with the frame before and its working memory.
@@ -37,7 +36,7 @@ pub struct LosslessEncoder {
     scroll: ScrollFinder,
     index: Vec<u8>,
     packed_index: Vec<u8>,
-    workers: Workers<Worker>,
+    workers: Vec<Worker>,
     cancel: Cancel,
 }
 
@@ -66,7 +65,6 @@ struct Job<'a> {
     frame: &'a Frame<'a>,
     reference: Reference<'a>,
     zeros: &'a [u8],
-    workers: &'a Workers<Worker>,
 }
 
 /// A band's memory within the encoder's.
@@ -92,7 +90,7 @@ impl LosslessEncoder {
             scroll: ScrollFinder::default(),
             index: Vec::new(),
             packed_index: Vec::new(),
-            workers: Workers::new(),
+            workers: Vec::new(),
             cancel: Cancel::default(),
         }
     }
@@ -119,14 +117,14 @@ impl LosslessEncoder {
         let reference_sum = self.reference_sum.take().filter(|_| config.temporal && !config.keyframe);
         let mut scrolls = [0; 2];
         if reference_sum.is_some() {
-            self.each_band(&layout, frame, scrolls, pool, &|job, slot| job.split(slot))?;
+            self.each_band(&layout, frame, scrolls, pool, |job, _, slot| job.split(slot))?;
             scrolls = self.scroll.find(&layout, &self.reference, &self.picture, &self.cancel)?;
-            self.each_band(&layout, frame, scrolls, pool, &|job, slot| job.choose_and_code(slot))?;
+            self.each_band(&layout, frame, scrolls, pool, |job, worker, slot| job.choose_and_code(worker, slot))?;
         } else {
             self.modes.fill(SPATIAL);
-            self.each_band(&layout, frame, scrolls, pool, &|job, slot| {
+            self.each_band(&layout, frame, scrolls, pool, |job, worker, slot| {
                 job.split(slot)?;
-                job.code(slot)
+                job.code(worker, slot)
             })?;
         }
         let bytes = self.write(&layout, frame, reference_sum, scrolls, out)?;
@@ -136,7 +134,7 @@ impl LosslessEncoder {
 
     /// Makes the memory fit a frame. Nothing is done for a frame like the one before.
     fn fit(&mut self, frame: &Frame<'_>, pool: &ThreadPool) -> Result<Layout> {
-        self.workers.fit(pool, || Ok(Worker { packer: Packer::new()?, residuals: Vec::new() }))?;
+        fit(&mut self.workers, pool, || Ok(Worker { packer: Packer::new()?, residuals: Vec::new() }))?;
         let layout = Layout::new(frame.format(), frame.width(), frame.height());
         if self.layout != Some(layout) {
             self.reference_sum = None;
@@ -161,19 +159,15 @@ impl LosslessEncoder {
         frame: &Frame<'_>,
         scrolls: [i16; 2],
         pool: &ThreadPool,
-        work: &(impl Fn(&Job<'_>, &mut Slot<'_>) -> Result<()> + Sync),
+        work: impl Fn(&Job<'_>, &mut Worker, &mut Slot<'_>) -> Result<()> + Sync,
     ) -> Result<()> {
         let reference = Reference { picture: &self.reference, scrolls };
-        let (level, zeros, workers) = (self.level, self.zeros.as_slice(), &self.workers);
-        let (job, cancel) = (Job { level, layout, frame, reference, zeros, workers }, &self.cancel);
-        let work = |slot: &mut Slot<'_>| cancel.check().and_then(|()| work(&job, slot));
-        if let [band] = self.bands.as_mut_slice() {
-            return work(&mut Slot { index: 0, data: &mut self.picture, modes: &mut self.modes, band });
-        }
-        let data = self.picture.par_chunks_mut(layout.band_bytes());
-        let memory = data.zip(self.modes.par_chunks_mut(layout.band_tiles())).zip(&mut self.bands).enumerate();
-        pool.install(|| {
-            memory.try_for_each(|(index, ((data, modes), band))| work(&mut Slot { index, data, modes, band }))
+        let (job, cancel) = (Job { level: self.level, layout, frame, reference, zeros: &self.zeros }, &self.cancel);
+        let data = self.picture.chunks_mut(layout.band_bytes());
+        let slots = data.zip(self.modes.chunks_mut(layout.band_tiles())).zip(&mut self.bands).enumerate();
+        each_band(pool, &mut self.workers, layout.bands(), slots, |worker, (index, ((data, modes), band))| {
+            cancel.check()?;
+            work(&job, worker, &mut Slot { index, data, modes, band })
         })
     }
 
@@ -195,10 +189,7 @@ impl LosslessEncoder {
             self.index.extend(lengths.flat_map(|&bytes| (bytes as u32).to_le_bytes()));
         }
         self.packed_index.resize(packed_bound(self.index.len()), 0);
-        let index_bytes = self
-            .workers
-            .with(|worker| worker.packer.pack_index(&self.index, &mut self.packed_index))
-            .ok_or_else(no_worker)??;
+        let index_bytes = self.workers[0].packer.pack_index(&self.index, &mut self.packed_index)?;
         let streams =
             self.bands.iter().map(|band| band.packed.get(..band.stream_bytes.iter().sum()).unwrap_or_default());
         let packet_bytes = HEADER_BYTES + index_bytes + streams.clone().map(<[u8]>::len).sum::<usize>();
@@ -225,10 +216,6 @@ impl LosslessEncoder {
     }
 }
 
-fn no_worker() -> Error {
-    Error::Internal { what: "lossless", detail: "no worker".to_owned() }
-}
-
 impl Job<'_> {
     /// Fills the coded planes of a band.
     fn split(&self, slot: &mut Slot<'_>) -> Result<()> {
@@ -237,18 +224,14 @@ impl Job<'_> {
     }
 
     /// Chooses the modes of a band's tiles and codes them.
-    fn choose_and_code(&self, slot: &mut Slot<'_>) -> Result<()> {
+    fn choose_and_code(&self, worker: &mut Worker, slot: &mut Slot<'_>) -> Result<()> {
         let Self { level, layout, reference, .. } = *self;
         Chooser { level, layout, band: slot.index, data: slot.data, reference }.choose(slot.modes);
-        self.code(slot)
+        self.code(worker, slot)
     }
 
     /// Codes a band under the modes of its tiles.
-    fn code(&self, slot: &mut Slot<'_>) -> Result<()> {
-        self.workers.with(|worker| self.code_with(slot, worker)).ok_or_else(no_worker)?
-    }
-
-    fn code_with(&self, slot: &mut Slot<'_>, worker: &mut Worker) -> Result<()> {
+    fn code(&self, worker: &mut Worker, slot: &mut Slot<'_>) -> Result<()> {
         let Self { level, layout, reference, zeros, .. } = *self;
         let context = BandContext { level, layout, band: slot.index, modes: slot.modes, reference, zeros };
         let parts = layout.split_band(slot.index, slot.data);

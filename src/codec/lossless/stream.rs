@@ -9,12 +9,16 @@ use crate::error::{Error, Result};
 
 use super::header::malformed;
 
-/// zstd's level for residuals with repetitions: screens, drawings, differences of frames.
-const MATCHING_LEVEL: i32 = 3;
+/// zstd's level for residuals with repetitions: screens, drawings, differences of frames. The levels above take twice the time for
+/// the same size.
+const MATCHING_LEVEL: i32 = 1;
+/// Shortest repetition that is looked for, and bits of the table it is looked for in. Huffman codes take shorter ones for less.
+const MIN_MATCH: u32 = 7;
+const MATCHING_HASH_BITS: u32 = 14;
 /// Bytes of the chunks whose being all zero tells of repetitions.
 const CHUNK: usize = 32;
 /// Repetitions are looked for where one chunk in this many is zero.
-const ZERO_SHARE: usize = 16;
+const ZERO_SHARE: usize = 4;
 
 fn failed(error: std::io::Error) -> Error {
     Error::Internal { what: "zstd", detail: error.to_string() }
@@ -46,14 +50,18 @@ impl Packer {
         for parameter in [
             CParameter::Strategy(Strategy::ZSTD_fast),
             CParameter::HashLog(6),
-            CParameter::MinMatch(7),
+            CParameter::MinMatch(MIN_MATCH),
             // The stride of the match finder: as far as it goes.
             CParameter::TargetLength(1 << 17),
             CParameter::LiteralCompressionMode(ParamSwitch::Enable),
         ] {
             huffman.set_parameter(parameter).map_err(failed)?;
         }
-        Ok(Self { huffman, matching: Compressor::new(MATCHING_LEVEL).map_err(failed)? })
+        let mut matching = Compressor::new(MATCHING_LEVEL).map_err(failed)?;
+        for parameter in [CParameter::MinMatch(MIN_MATCH), CParameter::HashLog(MATCHING_HASH_BITS)] {
+            matching.set_parameter(parameter).map_err(failed)?;
+        }
+        Ok(Self { huffman, matching })
     }
 
     /// Packs `bytes` to the beginning of `out`, which must have room for [`packed_bound`]; returns the packed bytes.

@@ -40,27 +40,47 @@ pub(super) fn spans<'a>(
     band: usize,
     modes: &'a [u8],
 ) -> impl Iterator<Item = Span> + 'a {
-    let rows = layout.band_rows_of(plane, band).len();
-    let tile_rows = TILE >> plane.shift_y;
-    modes.chunks(layout.tile_columns()).enumerate().flat_map(move |(index, modes)| {
-        let first = index * tile_rows;
-        (first..(first + tile_rows).min(rows))
-            .flat_map(move |y| runs(plane, modes).map(move |(mode, bytes)| Span { y, mode, bytes }))
+    tile_rows(layout, plane, band, modes).flat_map(move |(rows, modes)| {
+        // Most often: counted once rather than in each row.
+        let is_one_run = modes.iter().all(|mode| Some(mode) == modes.first());
+        rows.flat_map(move |y| runs(plane, modes, is_one_run).map(move |(mode, bytes)| Span { y, mode, bytes }))
     })
 }
 
-fn runs<'a>(plane: &'a PlaneLayout, modes: &'a [u8]) -> impl Iterator<Item = (u8, Range<usize>)> + 'a {
+/// The rows of each row of tiles in a plane's part of a band, and the tiles' modes.
+fn tile_rows<'a>(
+    layout: &Layout,
+    plane: &PlaneLayout,
+    band: usize,
+    modes: &'a [u8],
+) -> impl Iterator<Item = (Range<usize>, &'a [u8])> + use<'a> {
+    let rows = layout.band_rows_of(plane, band).len();
+    let height = TILE >> plane.shift_y;
+    let columns = modes.chunks(layout.tile_columns()).enumerate();
+    columns.map(move |(index, modes)| ((index * height).min(rows)..((index + 1) * height).min(rows), modes))
+}
+
+/// Runs of tiles of one mode: the mode and the bytes of a row.
+fn runs<'a>(
+    plane: &'a PlaneLayout,
+    modes: &'a [u8],
+    is_one_run: bool,
+) -> impl Iterator<Item = (u8, Range<usize>)> + 'a {
     let mut tile = 0;
-    modes.chunk_by(|a, b| a == b).map(move |run| {
+    std::iter::from_fn(move || {
+        let rest = modes.get(tile..)?;
+        let mode = *rest.first()?;
         let start = tile * plane.tile_bytes;
-        tile += run.len();
-        (run.first().copied().unwrap_or(SPATIAL), start..(tile * plane.tile_bytes).min(plane.row_bytes))
+        tile += if is_one_run { rest.len() } else { rest.iter().take_while(|&&other| other == mode).count() };
+        Some((mode, start..(tile * plane.tile_bytes).min(plane.row_bytes)))
     })
 }
 
 /// Bytes of residuals of a plane's part of a band.
 pub(super) fn residual_bytes(layout: &Layout, plane: &PlaneLayout, band: usize, modes: &[u8]) -> usize {
-    spans(layout, plane, band, modes).filter(|span| has_residuals(span.mode)).map(|span| span.bytes.len()).sum()
+    let of_row =
+        |modes| runs(plane, modes, false).filter(|&(mode, _)| has_residuals(mode)).map(|(_, bytes)| bytes.len());
+    tile_rows(layout, plane, band, modes).map(|(rows, modes)| rows.len() * of_row(modes).sum::<usize>()).sum()
 }
 
 /// A frame that tiles are copied or predicted from.

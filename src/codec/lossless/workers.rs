@@ -1,33 +1,37 @@
-//! Working memory of the threads that code bands.
+//! The bands of a picture on the caller's threads.
 
 use std::sync::{Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
+use crate::codec::parallel::each_with;
 use crate::error::Result;
 
-/// One value for each thread of the caller's pool.
-#[derive(Debug)]
-pub(super) struct Workers<T>(Vec<Mutex<T>>);
-
-impl<T> Workers<T> {
-    pub(super) const fn new() -> Self {
-        Self(Vec::new())
+/// Makes sure that there is a worker for each thread of `pool`.
+pub(super) fn fit<W>(workers: &mut Vec<W>, pool: &ThreadPool, make: impl Fn() -> Result<W>) -> Result<()> {
+    while workers.len() < pool.current_num_threads().max(1) {
+        workers.push(make()?);
     }
+    Ok(())
+}
 
-    /// Makes sure that each thread of `pool` has its value.
-    pub(super) fn fit(&mut self, pool: &ThreadPool, make: impl Fn() -> Result<T>) -> Result<()> {
-        while self.0.len() < pool.current_num_threads().max(1) {
-            self.0.push(Mutex::new(make()?));
+/// Does `work` on every one of `count` bands, side by side, each with the worker of its thread.
+///
+/// # Errors
+/// That of a band that failed; the others are worked on all the same.
+pub(super) fn each_band<W: Send, B: Send>(
+    pool: &ThreadPool,
+    workers: &mut [W],
+    count: usize,
+    bands: impl Iterator<Item = B> + Send,
+    work: impl Fn(&mut W, B) -> Result<()> + Sync,
+) -> Result<()> {
+    let failed = Mutex::new(Ok(()));
+    let threads = workers.len().min(count);
+    each_with(pool, &mut workers[..threads], bands, |worker, band| {
+        if let Err(error) = work(worker, band) {
+            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
         }
-        Ok(())
-    }
-
-    /// Runs `f` with the value of the current thread of the pool, or the first one's outside it. Nobody else wants it
-    /// meanwhile, so the lock is never waited for.
-    pub(super) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let index = rayon::current_thread_index().unwrap_or(0) % self.0.len().max(1);
-        let worker = self.0.get(index)?;
-        Some(f(&mut worker.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
