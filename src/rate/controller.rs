@@ -266,9 +266,13 @@ impl Controller {
 
     /// For how long a link has been silent that a small frame at `now` would ask; `None` where there is room for others.
     pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
+        self.unheard(now).filter(|_| self.room(ms(now)) < LEAST_BYTES)
+    }
+
+    /// For how long a receipt has been due, whatever room there is.
+    pub(crate) fn unheard(&self, now: Duration) -> Option<Duration> {
         let now_ms = ms(now);
-        let oldest_ms = self.flight.oldest_ms().filter(|_| self.room(now_ms) < LEAST_BYTES)?;
-        let silence_ms = self.silence_ms(oldest_ms, now_ms);
+        let silence_ms = self.silence_ms(self.flight.oldest_ms()?, now_ms);
         (silence_ms > 0.0).then(|| Duration::from_secs_f64(silence_ms / 1_000.0))
     }
 

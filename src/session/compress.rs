@@ -108,9 +108,10 @@ impl Session {
         Ok((kept, resize_us))
     }
 
-    /// Whether the link has been silent for so long that a picture is made for it.
+    /// Whether the link has been silent for so long that a picture is made for it. What is left of its window may be too little for
+    /// one, and empty frames would never fill it.
     fn is_silent(&self, now: Duration) -> bool {
-        self.is_steered() && self.controller.silence(now).is_some_and(|silence| silence >= SILENCE)
+        self.is_steered() && self.controller.unheard(now).is_some_and(|silence| silence >= SILENCE)
     }
 
     /// The size to code a frame at instead, whose picture as coded doesn't keep its floor with the bytes that the link takes: where
