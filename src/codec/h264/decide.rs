@@ -26,6 +26,8 @@ const SMALL_INTRA_IN_P_BITS: u32 = 24;
 const SKIP_STEPS: u32 = 20;
 /// What 8x8 transforms may leave, in quarters of a bit, for 4x4 ones not to be tried.
 const SPARSE: u32 = 200;
+/// What motion must cost, in bits' worth, before intra prediction is tried against it.
+const INTRA_TRIAL_BITS: u32 = 40;
 /// What an intra macroblock's type costs in a P slice, bits.
 const INTRA_IN_P_BITS: u32 = 5;
 
@@ -196,7 +198,7 @@ impl SliceJob<'_> {
             }
         }
         let intra_limit = motion.cost.saturating_sub(INTRA_IN_P_BITS * here.lambda);
-        if motion.cost > self.plan.tools.intra_trial_bits * here.lambda {
+        if motion.cost > INTRA_TRIAL_BITS * here.lambda {
             let (luma, cost) = self.choose_intra(simd, here, intra_limit);
             if cost < intra_limit {
                 return self.make_intra(simd, here, luma);

@@ -27,8 +27,8 @@ use crate::kernel::h264::quantiser::{Quantisers, Rounding};
 use crate::kernel::{Level, vectorise};
 
 /// How coefficients of intra and of inter prediction are rounded.
-const INTRA_ROUNDING: Rounding = Rounding { low: 27, fall: 10, beyond_one: 27 };
-const INTER_ROUNDING: Rounding = Rounding { low: 24, fall: 20, beyond_one: 26 };
+const INTRA_ROUNDING: Rounding = Rounding { low: 27, fall: 10 };
+const INTER_ROUNDING: Rounding = Rounding { low: 20, fall: 16 };
 /// chroma_qp_index_offset.
 const CHROMA_QP_OFFSET: i8 = 0;
 /// How much finer keyframes are quantised: everything after is predicted from them.

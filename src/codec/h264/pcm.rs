@@ -13,14 +13,31 @@ const MOST_QP: u8 = 26;
 /// coded_block_pattern of a macroblock whose luma is coded in all quadrants.
 const ALL_LUMA: u8 = 15;
 
+/// What the magnitudes of levels add up to, at least, where these take so much: they take the most for their sum when all are
+/// alike, and 11 then takes 8 bits and a third.
+const LEAST_SUM: u32 = 11 * BYTES as u32;
+
 /// Whether the levels of a macroblock at quantiser parameter `qp` would take more bits than its samples.
 #[inline(always)]
 pub(super) fn is_smaller(mb: &Macroblock, qp: u8) -> bool {
-    qp <= MOST_QP && mb.cbp & ALL_LUMA == ALL_LUMA && bits(&mb.levels, mb.transform_8x8) > MOST_BITS
+    qp <= MOST_QP && mb.cbp & ALL_LUMA == ALL_LUMA && takes_more(&mb.levels, mb.transform_8x8)
+}
+
+#[inline(never)]
+fn takes_more(levels: &Levels, transform_8x8: bool) -> bool {
+    // What isn't coded holds leftovers, which make the sum larger at most.
+    let magnitudes = |levels: &[[i16; 16]]| levels.iter().map(total).sum::<u32>();
+    let luma =
+        if transform_8x8 { magnitudes(levels.luma8.as_flattened().as_chunks().0) } else { magnitudes(&levels.luma) };
+    luma + magnitudes(levels.chroma_ac.as_flattened()) >= LEAST_SUM && bits(levels, transform_8x8) > MOST_BITS
+}
+
+/// The sum of magnitudes, each of which is under 4096.
+fn total(levels: &[i16; 16]) -> u32 {
+    u32::from(levels.iter().map(|level| level.unsigned_abs()).sum::<u16>())
 }
 
 /// About what the levels of a macroblock take that has them in most of its blocks.
-#[inline(never)]
 fn bits(levels: &Levels, transform_8x8: bool) -> u32 {
     let coded = |blocks: &[[i16; 16]], mask: u16| -> u32 {
         blocks.iter().enumerate().filter(|(b, _)| mask >> b & 1 != 0).map(|(_, block)| sum(block)).sum()

@@ -67,8 +67,6 @@ pub(super) struct Tools {
     pub(super) strict_skip: bool,
     /// What a whole sample's vector may cost, in bits' worth, for fractions not to be tried.
     pub(super) enough_bits: u32,
-    /// What motion must cost, in bits' worth, before intra prediction is tried against it.
-    pub(super) intra_trial_bits: u32,
 }
 
 impl Tools {
@@ -82,7 +80,6 @@ impl Tools {
             fractions: [8, 8],
             strict_skip: false,
             enough_bits: 60,
-            intra_trial_bits: 40,
         };
         match preset {
             Preset::Fast => Self {
@@ -90,8 +87,7 @@ impl Tools {
                 partitions: false,
                 search_steps: 8,
                 fractions: [4, 4],
-                enough_bits: 160,
-                intra_trial_bits: 120,
+                enough_bits: 120,
                 ..balanced
             },
             Preset::Balanced => balanced,

@@ -44,9 +44,8 @@ fn eight_mut<const N: usize>(planes: &mut Planes<N>) -> Option<&mut Planes<8>> {
 }
 
 #[inline(always)]
-fn level(coefficient: i16, factor: u16, bias: u16, limit: u16, max: u16) -> i16 {
-    let magnitude = coefficient.unsigned_abs();
-    let sum = if magnitude > limit { magnitude.wrapping_add(bias) } else { 0 };
+fn level(coefficient: i16, factor: u16, bias: u16, max: u16) -> i16 {
+    let sum = coefficient.unsigned_abs().wrapping_add(bias);
     let magnitude = ((u32::from(sum) * u32::from(factor)) >> 16) as u16;
     let magnitude = magnitude.min(max) as i16;
     if coefficient < 0 { -magnitude } else { magnitude }
@@ -69,9 +68,9 @@ fn quantise_from<const FIRST: usize, const N: usize, S: Simd>(
     }
     let _ = simd;
     let mut any = [0_i16; N];
-    for (p, plane) in coefficients.iter_mut().enumerate().skip(FIRST) {
+    for (plane, (&factor, &bias)) in coefficients.iter_mut().zip(q.factor.iter().zip(&q.bias)).skip(FIRST) {
         for b in 0..N {
-            plane[b] = level(plane[b], q.factor[p], q.bias[p], q.limit[p], MAX_LEVEL);
+            plane[b] = level(plane[b], factor, bias, MAX_LEVEL);
             any[b] |= plane[b];
         }
     }
@@ -253,8 +252,7 @@ pub(crate) fn dequantise_chroma_dc(dc: [i16; 4], q: &Quantiser) -> [i16; 4] {
 #[inline(always)]
 pub(crate) fn quantise_4x4<S: Simd>(simd: S, coefficients: &[i16; 16], q: &Quantiser, levels: &mut [i16; 16]) -> bool {
     let _ = simd;
-    let natural: [i16; 16] =
-        std::array::from_fn(|p| level(coefficients[p], q.factor[p], q.bias[p], q.limit[p], MAX_LEVEL));
+    let natural: [i16; 16] = std::array::from_fn(|p| level(coefficients[p], q.factor[p], q.bias[p], MAX_LEVEL));
     *levels = ZIGZAG_4X4.map(|p| natural[usize::from(p & 15)]);
     natural.iter().fold(0, |any, level| any | level) != 0
 }
@@ -285,7 +283,7 @@ pub(crate) fn quantise8<S: Simd>(simd: S, coefficients: &mut Planes8, q: &Quanti
         let mut any = [0_i16; 16];
         for (u, row) in half.iter_mut().enumerate() {
             for x in 0..16 {
-                row[x] = level(row[x], q.factor[u][x], q.bias[u][x], q.limit[u][x], MAX_LEVEL_8X8);
+                row[x] = level(row[x], q.factor[u][x], q.bias[u][x], MAX_LEVEL_8X8);
                 any[x] |= row[x];
             }
         }
@@ -335,7 +333,7 @@ pub(crate) fn quantise_8x8<S: Simd>(simd: S, coefficients: &Plane8, q: &Quantise
     let mut any = 0;
     for u in 0..8 {
         for v in 0..8 {
-            turned[u][v] = level(coefficients[u][v], q.factor[u][v], q.bias[u][v], q.limit[u][v], MAX_LEVEL_8X8);
+            turned[u][v] = level(coefficients[u][v], q.factor[u][v], q.bias[u][v], MAX_LEVEL_8X8);
             any |= turned[u][v];
         }
     }

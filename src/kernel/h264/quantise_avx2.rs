@@ -35,17 +35,8 @@ kernel! {
 
 kernel! {
     #[inline]
-    fn beyond(_token: Avx2, c: __m256i, limit: __m256i) -> __m256i {
-        _mm256_subs_epu16(_mm256_abs_epi16(c), limit)
-    }
-}
-
-kernel! {
-    #[inline]
-    fn levels(token: Avx2, c: __m256i, factor: __m256i, bias: __m256i, limit: __m256i, max: u16) -> __m256i {
-        let is_zero = _mm256_cmpeq_epi16(beyond(token, c, limit), _mm256_setzero_si256());
+    fn levels(_token: Avx2, c: __m256i, factor: __m256i, bias: __m256i, max: u16) -> __m256i {
         let magnitude = _mm256_mulhi_epu16(_mm256_add_epi16(_mm256_abs_epi16(c), bias), factor);
-        let magnitude = _mm256_andnot_si256(is_zero, magnitude);
         _mm256_sign_epi16(_mm256_min_epu16(magnitude, _mm256_set1_epi16(max as i16)), c)
     }
 }
@@ -64,9 +55,10 @@ kernel! {
     #[inline]
     pub(super) fn quantise_16(token: Avx2, coefficients: &mut Planes<16>, q: &Quantiser, first: usize) -> u32 {
         let mut any = _mm256_setzero_si256();
-        for (p, plane) in coefficients.iter_mut().enumerate().skip(first) {
-            let all = |of: &[u16; 16]| _mm256_set1_epi16(of[p] as i16);
-            let result = levels(token, words(token, plane), all(&q.factor), all(&q.bias), all(&q.limit), MAX_LEVEL);
+        let each = coefficients.iter_mut().zip(q.factor.iter().zip(&q.bias)).skip(first);
+        for (plane, (&factor, &bias)) in each {
+            let (factor, bias) = (_mm256_set1_epi16(factor as i16), _mm256_set1_epi16(bias as i16));
+            let result = levels(token, words(token, plane), factor, bias, MAX_LEVEL);
             store(token, result, plane);
             any = _mm256_or_si256(any, result);
         }
@@ -88,11 +80,10 @@ kernel! {
     pub(super) fn quantise_8(token: Avx2, coefficients: &mut Planes<8>, q: &Quantiser, first: usize) -> u32 {
         let mut any = _mm256_setzero_si256();
         let direct = coefficients[0];
-        let [factor, bias, limit] = [&q.factor, &q.bias, &q.limit].map(|of| of.as_chunks::<2>().0);
-        for (k, planes) in coefficients.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let each = coefficients.as_chunks_mut::<2>().0.iter_mut();
+        for (k, (planes, (factor, bias))) in each.zip(q.factor.as_chunks::<2>().0.iter().zip(q.bias.as_chunks::<2>().0)).enumerate() {
             let planes = planes.as_flattened_mut();
-            let [factor, bias, limit] = [factor, bias, limit].map(|of| pair(token, &of[k]));
-            let result = levels(token, words(token, planes), factor, bias, limit, MAX_LEVEL);
+            let result = levels(token, words(token, planes), pair(token, factor), pair(token, bias), MAX_LEVEL);
             store(token, result, planes);
             let counted = if k == 0 && first == 1 {
                 _mm256_blend_epi32::<0xF0>(_mm256_setzero_si256(), result)
@@ -106,6 +97,13 @@ kernel! {
         }
         let both = mask(token, any);
         (both | both >> 8) & 0xFF
+    }
+}
+
+kernel! {
+    #[inline]
+    fn beyond(_token: Avx2, c: __m256i, limit: __m256i) -> __m256i {
+        _mm256_subs_epu16(_mm256_abs_epi16(c), limit)
     }
 }
 
@@ -188,9 +186,8 @@ kernel! {
     #[inline]
     pub(super) fn quantise8(token: Avx2, half: &mut [[i16; 16]; 8], q: &Quantiser8) -> [bool; 2] {
         let mut any = _mm256_setzero_si256();
-        for (u, row) in half.iter_mut().enumerate() {
-            let [factor, bias, limit] = [&q.factor, &q.bias, &q.limit].map(|of| unsigned(token, &of[u]));
-            let result = levels(token, words(token, row), factor, bias, limit, MAX_LEVEL_8X8);
+        for (row, (factor, bias)) in half.iter_mut().zip(q.factor.iter().zip(&q.bias)) {
+            let result = levels(token, words(token, row), unsigned(token, factor), unsigned(token, bias), MAX_LEVEL_8X8);
             store(token, result, row);
             any = _mm256_or_si256(any, result);
         }

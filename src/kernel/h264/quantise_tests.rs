@@ -41,13 +41,10 @@ fn planes<const N: usize>(noise: &mut Noise, qp: u8) -> Planes<N> {
 }
 
 /// One that falls, and one that is the same everywhere.
-const ROUNDING: [Rounding; 2] = [Rounding { low: 24, fall: 20, beyond_one: 26 }, Rounding::even(11)];
+const ROUNDING: [Rounding; 2] = [Rounding { low: 20, fall: 16 }, Rounding::even(11)];
 
 /// One level by its definition.
-fn expected(coefficient: i16, factor: u16, [bias, limit]: [u16; 2], max: i64) -> i16 {
-    if coefficient.unsigned_abs() <= limit {
-        return 0;
-    }
+fn expected(coefficient: i16, factor: u16, bias: u16, max: i64) -> i16 {
     let magnitude = ((i64::from(coefficient).abs() + i64::from(bias)) * i64::from(factor) / 65536).min(max);
     (magnitude * i64::from(coefficient).signum()) as i16
 }
@@ -55,8 +52,7 @@ fn expected(coefficient: i16, factor: u16, [bias, limit]: [u16; 2], max: i64) ->
 fn check_planes<const N: usize>(noise: &mut Noise, qp: u8) {
     let q = Quantiser::new(qp, ROUNDING[usize::from(qp % 2)]);
     let coefficients: Planes<N> = planes(noise, qp);
-    let levels: Planes<N> =
-        std::array::from_fn(|p| coefficients[p].map(|c| expected(c, q.factor[p], [q.bias[p], q.limit[p]], 2063)));
+    let levels: Planes<N> = std::array::from_fn(|p| coefficients[p].map(|c| expected(c, q.factor[p], q.bias[p], 2063)));
     let mask = |first: usize| -> u32 { (0..N).map(|b| u32::from((first..16).any(|p| levels[p][b] != 0)) << b).sum() };
     let zigzag: [[i16; 16]; N] =
         std::array::from_fn(|b| std::array::from_fn(|k| levels[usize::from(ZIGZAG_4X4[k])][b]));
@@ -123,8 +119,7 @@ fn eight_by_eight_blocks_become_levels_and_scaled_coefficients() {
         let q = Quantiser8::new(qp, ROUNDING[usize::from(qp % 2)]);
         let coefficients: Planes8 = planes(&mut noise, qp);
         let levels: Planes8 = std::array::from_fn(|row| {
-            let more = |x| [q.bias[row % 8][x], q.limit[row % 8][x]];
-            std::array::from_fn(|x| expected(coefficients[row][x], q.factor[row % 8][x], more(x), 2047))
+            std::array::from_fn(|x| expected(coefficients[row][x], q.factor[row % 8][x], q.bias[row % 8][x], 2047))
         });
         // By block, [u][v].
         let block = |from: &Planes8, b: usize| -> Plane8 {

@@ -42,15 +42,13 @@ pub(crate) struct Rounding {
     /// more bits, and the zeros before them, too.
     pub(crate) low: u32,
     pub(crate) fall: u32,
-    /// At least so much from one level that isn't zero to the next: that takes a bit or two, a first level several.
-    pub(crate) beyond_one: u32,
 }
 
 impl Rounding {
     /// The same everywhere.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn even(offset_64ths: u32) -> Self {
-        Self { low: offset_64ths, fall: 0, beyond_one: offset_64ths }
+        Self { low: offset_64ths, fall: 0 }
     }
 
     /// At the frequency that is `part` of `whole`.
@@ -61,12 +59,6 @@ impl Rounding {
     /// For levels of the second transform, whose frequencies are all low.
     const fn middle(self) -> u32 {
         self.at(1, 2)
-    }
-
-    /// Beyond a level of one.
-    const fn beyond_one(self, part: usize, whole: usize) -> u32 {
-        let at = self.at(part, whole);
-        if at > self.beyond_one { at } else { self.beyond_one }
     }
 }
 
@@ -80,8 +72,8 @@ fn limit(factor: u16, bias: u16) -> u16 {
     (65535 / u32::from(factor).max(1)).saturating_sub(u32::from(bias)) as u16
 }
 
-/// 4x4 blocks at one quantiser parameter. The level of a coefficient `c` is `((|c| + bias) * factor) >> 16` with its sign where
-/// `|c|` is beyond `limit`, else zero; a level stands for `level * step`.
+/// 4x4 blocks at one quantiser parameter. The level of a coefficient `c` is `((|c| + bias) * factor) >> 16` with its sign; a
+/// level stands for `level * step`.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Quantiser {
@@ -120,16 +112,15 @@ impl Quantiser {
             let divisor = denominator * u32::from(step[p] as u16);
             (((numerator << 18) + divisor / 2) / divisor) as u16
         });
-        let frequency = |p: usize| p % 4 + p / 4;
-        let first = |p: usize| bias(factor[p], rounding.at(frequency(p), 6));
-        let limit: [u16; 16] = std::array::from_fn(|p| limit(factor[p], first(p)));
+        let bias: [u16; 16] = std::array::from_fn(|p| bias(factor[p], rounding.at(p % 4 + p / 4, 6)));
+        let limit: [u16; 16] = std::array::from_fn(|p| limit(factor[p], bias[p]));
         let scale = STEPS_4X4[qp % 6][0];
         let dc_factor = ((1 << 17) + scale as u32 / 2) / scale as u32;
         let (dc_offset, dc_shift) = (rounding.middle() << (10 + octave), 16 + octave);
         let sad_limits: [u16; 16] = std::array::from_fn(|p| limit[p] / gain(p));
         Self {
             factor,
-            bias: std::array::from_fn(|p| bias(factor[p], rounding.beyond_one(frequency(p), 6))),
+            bias,
             limit,
             step,
             sad_limit: sad_limits.into_iter().fold(u16::MAX, u16::min),
@@ -150,7 +141,6 @@ impl Quantiser {
 pub(crate) struct Quantiser8 {
     pub(super) factor: [[u16; 16]; 8],
     pub(super) bias: [[u16; 16]; 8],
-    pub(super) limit: [[u16; 16]; 8],
     pub(super) step: [[i16; 16]; 8],
     /// 2, 1 and then 0 for quantiser parameters 0..=5, 6..=11 and from 12 on.
     pub(super) shift: u32,
@@ -171,11 +161,9 @@ impl Quantiser8 {
             let divisor = LENGTHS[x % 4] * LENGTHS[y % 4] * ((norm(x, y) as u64) << octave);
             (((1 << 36) + divisor / 2) / divisor) as u16
         });
-        let first = |x: usize, y: usize| bias(factor[y][x], rounding.at(x + y, 14));
         Self {
             factor,
-            bias: each(&|x, y| bias(factor[y][x], rounding.beyond_one(x + y, 14))),
-            limit: each(&|x, y| limit(factor[y][x], first(x, y))),
+            bias: each(&|x, y| bias(factor[y][x], rounding.at(x + y, 14))),
             step: each(&|x, y| (norm(x, y) << octave.saturating_sub(2)) as u16).map(|row| row.map(|step| step as i16)),
             shift: 2_usize.saturating_sub(octave) as u32,
         }
