@@ -38,6 +38,9 @@ fn budgets_are_kept_and_used() {
                     assert!(out[1..] == finest && stats.quality == 95);
                 }
             }
+            let mut all = Vec::new();
+            encoder.encode_within(&frame, &config, usize::MAX, &pool, &mut all).unwrap();
+            assert!(all == finest);
             let mut out = vec![7];
             // Steps between may make a smaller file by chance, never by much.
             let budget = smallest as u64 * 9 / 10;

@@ -23,7 +23,7 @@ const SMALL_INTRA_BITS: u32 = 4;
 const SMALL_INTRA_IN_P_BITS: u32 = 24;
 /// SAD of a quadrant, in steps of the quantiser, beyond which some coefficient is all but sure to be coded: the exact test isn't
 /// worth its time.
-const SKIP_STEPS: u32 = 20;
+const SKIP_STEPS: u32 = 28;
 /// What 8x8 transforms may leave, in quarters of a bit, for 4x4 ones not to be tried.
 const SPARSE: u32 = 200;
 /// What motion must cost, in bits' worth, before intra prediction is tried against it.

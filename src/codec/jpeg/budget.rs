@@ -32,6 +32,8 @@ const START: Coarseness = Coarseness::of_quality(60);
 const SAMPLE_GROUPS: usize = 32;
 /// One group in so many is in the sample of a large picture.
 const MOST_SPARSE: usize = 16;
+/// More than any picture's file, so that products with a budget stay in range.
+const MOST_BYTES: u64 = u32::MAX as u64;
 /// Bytes at the end of a file, which no coarseness changes.
 const END_BYTES: u64 = 2;
 
@@ -108,7 +110,7 @@ impl<'a> Search<'a> {
             encoder,
             job,
             budget,
-            max_bytes,
+            max_bytes: max_bytes.min(MOST_BYTES),
             finest: Coarseness::of_quality(job.config.quality),
             finest_bytes: None,
             fits: None,

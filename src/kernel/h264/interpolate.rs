@@ -27,15 +27,25 @@ fn moved(at: usize, stride: usize, x: i32, y: i32) -> usize {
     at.wrapping_add_signed(y as isize * stride as isize + x as isize)
 }
 
-/// The filter of half samples (8-241): neighbours on both sides weigh 20, -5 and 1.
+/// The filter of half samples (8-241): neighbours on both sides weigh 20, -5 and 1. As many sums as there is room for, of
+/// samples side by side.
 #[inline(always)]
-fn six_tap(s: [i32; 6]) -> i32 {
-    s[0] - 5 * s[1] + 20 * s[2] + 20 * s[3] - 5 * s[4] + s[5]
+fn six_tap(s: [&[u8]; 6], sums: &mut [i16]) {
+    let count = sums.len();
+    let (a, b, c, d, e, f) =
+        (&s[0][..count], &s[1][..count], &s[2][..count], &s[3][..count], &s[4][..count], &s[5][..count]);
+    for x in 0..count {
+        let (ends, outer) = (i16::from(a[x]) + i16::from(f[x]), i16::from(b[x]) + i16::from(e[x]));
+        sums[x] = ends - 5 * outer + 20 * (i16::from(c[x]) + i16::from(d[x]));
+    }
 }
 
+/// Half samples of their sums.
 #[inline(always)]
-fn clip(value: i32) -> u8 {
-    value.clamp(0, 255) as u8
+fn scale(sums: &[i16], out: &mut [u8]) {
+    for (out, &sum) in out.iter_mut().zip(sums) {
+        *out = ((sum + 16) >> 5).clamp(0, 255) as u8;
+    }
 }
 
 /// A `W`x`H` block of half samples; `plane[origin]` is its first sample's full sample, up and to the left. Columns from `W` on
@@ -68,7 +78,7 @@ fn half_block<S: Simd, const W: usize, const H: usize>(
     block
 }
 
-/// The specification of [`half_block`], which may be larger; `samples` begin two rows above and two columns left of the origin.
+/// [`half_block`] row by row, which may be larger; `samples` begin two rows above and two columns left of the origin.
 #[inline(always)]
 fn plain_half_block<const W: usize, const H: usize>(
     samples: &[u8],
@@ -77,19 +87,35 @@ fn plain_half_block<const W: usize, const H: usize>(
     out: &mut [u8],
     out_stride: usize,
 ) {
-    let out = &mut out[..(H - 1) * out_stride + W];
-    let full = |x: usize, y: usize| i32::from(samples[y * stride + x]);
+    let mut sums = [0; 24];
     for y in 0..H {
-        for x in 0..W {
-            out[y * out_stride + x] = match is_half {
-                [false, false] => full(x + 2, y + 2) as u8,
-                [true, false] => clip((six_tap(std::array::from_fn(|i| full(x + i, y + 2))) + 16) >> 5),
-                [false, true] => clip((six_tap(std::array::from_fn(|i| full(x + 2, y + i))) + 16) >> 5),
-                [true, true] => {
-                    let column = |x: usize| six_tap(std::array::from_fn(|i| full(x, y + i)));
-                    clip((six_tap(std::array::from_fn(|i| column(x + i))) + 512) >> 10)
+        let out = &mut out[y * out_stride..][..W];
+        let row = |down: usize| &samples[(y + down) * stride..][..W + 5];
+        let middle = row(2);
+        match is_half {
+            [false, false] => out.copy_from_slice(&middle[2..2 + W]),
+            [true, false] => {
+                let right = [middle, &middle[1..], &middle[2..], &middle[3..], &middle[4..], &middle[5..]];
+                six_tap(right, &mut sums[..W]);
+                scale(&sums[..W], out);
+            }
+            [false, true] => {
+                six_tap(
+                    [&row(0)[2..], &row(1)[2..], &middle[2..], &row(3)[2..], &row(4)[2..], &row(5)[2..]],
+                    &mut sums[..W],
+                );
+                scale(&sums[..W], out);
+            }
+            [true, true] => {
+                six_tap([row(0), row(1), middle, row(3), row(4), row(5)], &mut sums[..W + 5]);
+                for x in 0..W {
+                    let (ends, outer) = (sums[x] + sums[x + 5], sums[x + 1] + sums[x + 4]);
+                    let inner = sums[x + 2] + sums[x + 3];
+                    // A sixteenth of the filter's sum, rounded down: one step saturates, where the sample is 0 or 255 anyway.
+                    let rest = (((ends - outer) >> 2) - outer).saturating_add(inner);
+                    out[x] = (((rest >> 2) + inner + 32) >> 6).clamp(0, 255) as u8;
                 }
-            };
+            }
         }
     }
 }

@@ -218,8 +218,28 @@ fn total<const N: usize>(sums: &[u16; N]) -> u32 {
     total
 }
 
+/// What diagonals cost, about, that no flat, horizontal, vertical or slanted prediction has.
+const DIAGONAL_COST: u32 = 12;
+
+/// The sum of |a - b - c + d| over squares a b, c d of 2x2 samples.
+#[inline(always)]
+fn diagonals(source: &Luma) -> u32 {
+    let mut sums = [0_i16; 8];
+    for rows in source.as_chunks::<2>().0 {
+        let mut down = [0_i16; 16];
+        for x in 0..16 {
+            down[x] = i16::from(rows[0][x]) - i16::from(rows[1][x]);
+        }
+        for k in 0..8 {
+            sums[k] += (down[2 * k] - down[2 * k + 1]).abs();
+        }
+    }
+    sums.iter().map(|&sum| sum as u32).sum()
+}
+
 /// The Intra_16x16 mode with the least SATD over 4x4 blocks plus `mode_cost`, its cost and prediction. Gives up, with a cost of
-/// `u32::MAX`, once it is plain that no flat, horizontal or vertical prediction comes under `limit`.
+/// `u32::MAX`, where a look at the source says that no prediction is likely to come under `limit`, and once it is plain that no
+/// flat, horizontal or vertical one does.
 #[inline(always)]
 pub(crate) fn search_16x16<S: Simd>(
     simd: S,
@@ -230,6 +250,9 @@ pub(crate) fn search_16x16<S: Simd>(
 ) -> (u8, u32, Luma) {
     // Closures would be compiled apart, without what the level has.
     let mut distances = [None; 4];
+    if limit < u32::MAX && DIAGONAL_COST * diagonals(source) >= limit {
+        return (2, u32::MAX, [[0; 16]; 16]);
+    }
     let mut planes = [[0; 16]; 16];
     residual_luma(simd, source, &[[0; 16]; 16], &mut planes);
     let transformed = Transformed::new(planes);

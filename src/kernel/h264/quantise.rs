@@ -2,9 +2,9 @@
 
 use fearless_simd::Simd;
 
-use super::Planes;
 pub(crate) use super::quantiser::{Quantiser, Quantiser8};
 use super::transform8::{Plane8, Planes8};
+use super::{Planes, array};
 use crate::kernel::quantise::ZIGZAG as ZIGZAG_8X8;
 
 /// Position of each 4x4 coefficient in zigzag order (6.5.1's frame scan), 4 * y + x.
@@ -144,8 +144,11 @@ pub(crate) fn levels_zigzag<S: Simd, const N: usize>(simd: S, levels: &Planes<N>
     }
 }
 
-/// What a lone level of one is worth in a 4x4 block, by the run of zeros before it.
-pub(super) const WEIGHTS_4X4: [u8; 16] = [3, 2, 2, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// What a lone level of one is worth after a run of zeros in a 4x4 block.
+#[inline(always)]
+pub(super) const fn weight_4x4(run: u16) -> u16 {
+    (run < 1) as u16 + (run < 3) as u16 + (run < 6) as u16
+}
 
 /// What a lone level of one is worth after a run of zeros in an 8x8 block.
 #[inline(always)]
@@ -167,17 +170,16 @@ fn lone_ones_from<const FIRST: usize, const N: usize, S: Simd>(simd: S, levels: 
         }
     }
     let _ = simd;
-    let (mut score, mut run, mut large) = ([0_u8; N], [0_u8; N], [false; N]);
+    let (mut score, mut run, mut beyond) = ([0_u16; N], [0_u16; N], [0_u16; N]);
     for &p in &ZIGZAG_4X4[FIRST..] {
         let plane = &levels[usize::from(p & 15)];
         for b in 0..N {
-            let weight = WEIGHTS_4X4[usize::from(run[b] & 15)];
-            score[b] += if plane[b] == 0 { 0 } else { weight };
+            score[b] += if plane[b] == 0 { 0 } else { weight_4x4(run[b]) };
             run[b] = if plane[b] == 0 { run[b] + 1 } else { 0 };
-            large[b] |= plane[b].unsigned_abs() > 1;
+            beyond[b] |= plane[b].unsigned_abs() >> 1;
         }
     }
-    std::array::from_fn(|b| if large[b] { score[b].max(NOT_LONE) } else { score[b] })
+    array(|b| if beyond[b] == 0 { score[b] as u8 } else { (score[b] as u8).max(NOT_LONE) })
 }
 
 /// How much each block's levels are worth: a sum over its ones, less the longer the run of zeros before each; from

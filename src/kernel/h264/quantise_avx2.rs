@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use fearless_simd::{Avx2, SimdBase, SimdInto, i16x8, i16x16, kernel, u8x16, u16x16};
 
 use super::Planes;
-use super::quantise::{MAX_LEVEL, MAX_LEVEL_8X8, NOT_LONE, WEIGHTS_4X4, ZIGZAG_4X4};
+use super::quantise::{MAX_LEVEL, MAX_LEVEL_8X8, NOT_LONE, ZIGZAG_4X4, weight_4x4};
 use super::quantiser::{Quantiser, Quantiser8};
 
 kernel! {
@@ -135,12 +135,23 @@ kernel! {
     }
 }
 
+/// By the run of zeros before it.
+const WEIGHTS: [u8; 16] = {
+    let mut weights = [0; 16];
+    let mut run = 0;
+    while run < 16 {
+        weights[run as usize] = weight_4x4(run) as u8;
+        run += 1;
+    }
+    weights
+};
+
 kernel! {
     /// Scores of sixteen blocks, from the magnitudes of their levels, a byte each, one position after another.
     #[inline]
     fn scores(token: Avx2, magnitudes: [__m128i; 16], first: usize) -> [u8; 16] {
         let (zero, one) = (_mm_setzero_si128(), _mm_set1_epi8(1));
-        let weights: __m128i = u8x16::from_slice(token, &WEIGHTS_4X4).into();
+        let weights: __m128i = u8x16::from_slice(token, &WEIGHTS).into();
         let (mut score, mut run, mut large) = (zero, zero, zero);
         for &magnitude in &magnitudes[first..] {
             let is_zero = _mm_cmpeq_epi8(magnitude, zero);

@@ -7,16 +7,6 @@ use fearless_simd::Simd;
 
 use super::Luma;
 
-/// Sum over eight columns.
-#[inline(always)]
-fn row_sad(a: &[u8], b: &[u8]) -> u32 {
-    let mut sum = 0;
-    for x in 0..8 {
-        sum += u32::from(a[x].abs_diff(b[x]));
-    }
-    sum
-}
-
 /// SADs of the 8x8 quadrants of a macroblock's luma, upper left, upper right, lower left, lower right.
 #[inline(always)]
 pub(crate) fn sad_quadrants<S: Simd>(simd: S, source: &Luma, reference: &[u8], stride: usize) -> [u32; 4] {
@@ -27,10 +17,17 @@ pub(crate) fn sad_quadrants<S: Simd>(simd: S, source: &Luma, reference: &[u8], s
     }
     let _ = simd;
     let mut sums = [0; 4];
-    for (y, row) in source.iter().enumerate() {
-        let (left, right) = reference[y * stride..][..16].split_at(8);
-        sums[y / 8 * 2] += row_sad(&row[..8], left);
-        sums[y / 8 * 2 + 1] += row_sad(&row[8..], right);
+    for (half, rows) in source.as_chunks::<8>().0.iter().enumerate() {
+        let mut columns = [0_u16; 16];
+        for (y, row) in rows.iter().enumerate() {
+            let reference = &reference[(8 * half + y) * stride..][..16];
+            for x in 0..16 {
+                columns[x] += u16::from(row[x].abs_diff(reference[x]));
+            }
+        }
+        for (side, columns) in columns.as_chunks::<8>().0.iter().enumerate() {
+            sums[2 * half + side] = u32::from(columns.iter().sum::<u16>());
+        }
     }
     sums
 }

@@ -9,36 +9,32 @@ use fearless_simd::Simd;
 
 use super::Luma;
 
-/// The 4x4 Hadamard transform's sum of absolute coefficients.
-#[inline(always)]
-fn hadamard_sum(differences: &[[i16; 4]; 4]) -> u32 {
-    let turn = |[a, b, c, d]: [i16; 4]| {
-        let [p, q, r, s] = [a + b, a - b, c + d, c - d];
-        [p + r, q + s, p - r, q - s]
-    };
-    let rows = differences.map(turn);
-    let mut sum = 0;
-    for x in 0..4 {
-        let column = turn(rows.map(|row| row[x]));
-        sum += column.iter().map(|c| u32::from(c.unsigned_abs())).sum::<u32>();
-    }
-    sum
-}
+/// Four rows of differences.
+type Rows = [[i16; 16]; 4];
 
-/// SATD of an 8x8 block, of samples by column and row.
+/// Half the absolute coefficients of the four blocks that lie side by side in four rows of differences, by column of blocks. The
+/// last stage needs no coefficients: |a + b| + |a - b| is twice the larger of |a| and |b|.
 #[inline(always)]
-fn satd_block(source: impl Fn(usize, usize) -> u8, prediction: impl Fn(usize, usize) -> u8) -> u32 {
-    let mut sum = 0;
-    for (top, left) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
-        let mut differences = [[0; 4]; 4];
-        for (y, row) in differences.iter_mut().enumerate() {
-            for (x, out) in row.iter_mut().enumerate() {
-                *out = i16::from(source(left + x, top + y)) - i16::from(prediction(left + x, top + y));
-            }
-        }
-        sum += hadamard_sum(&differences);
+fn strip(rows: &Rows) -> [u32; 4] {
+    let mut sums = [0_i16; 8];
+    let mut turned = [[0; 16]; 4];
+    for x in 0..16 {
+        let (p, q) = (rows[0][x] + rows[1][x], rows[0][x] - rows[1][x]);
+        let (r, s) = (rows[2][x] + rows[3][x], rows[2][x] - rows[3][x]);
+        (turned[0][x], turned[1][x], turned[2][x], turned[3][x]) = (p + r, q + s, p - r, q - s);
     }
-    sum.div_ceil(2)
+    for row in &turned {
+        let (mut sum, mut difference) = ([0_i16; 8], [0_i16; 8]);
+        for k in 0..8 {
+            let (a, b) = (row[4 * (k / 2) + k % 2], row[4 * (k / 2) + k % 2 + 2]);
+            (sum[k], difference[k]) = ((a + b).abs(), (a - b).abs());
+        }
+        for k in 0..8 {
+            // Both of a pair come to the same.
+            sums[k] += sum[k].max(sum[k ^ 1]) + difference[k].max(difference[k ^ 1]);
+        }
+    }
+    [sums[0], sums[2], sums[4], sums[6]].map(|sum| u32::from(sum.unsigned_abs()))
 }
 
 /// SATDs of the 8x8 quadrants of a macroblock's luma, upper left, upper right, lower left, lower right.
@@ -54,7 +50,20 @@ pub(crate) fn satd_quadrants<S: Simd>(simd: S, source: &Luma, prediction: &[u8],
             return super::satd_avx2::satd_quadrants(avx2, source, prediction, stride);
         }
     }
-    [0, 1, 2, 3].map(|q| satd_8x8(simd, source, q, &prediction[q / 2 * 8 * stride + q % 2 * 8..], stride))
+    let mut sums = [0; 4];
+    for (k, source) in source.as_chunks::<4>().0.iter().enumerate() {
+        let mut rows: Rows = [[0; 16]; 4];
+        for (y, (row, source)) in rows.iter_mut().zip(source).enumerate() {
+            let prediction = &prediction[(4 * k + y) * stride..][..16];
+            for x in 0..16 {
+                row[x] = i16::from(source[x]) - i16::from(prediction[x]);
+            }
+        }
+        let [a, b, c, d] = strip(&rows);
+        sums[k / 2 * 2] += a + b;
+        sums[k / 2 * 2 + 1] += c + d;
+    }
+    sums
 }
 
 /// SATD of a macroblock's luma: the sum of its quadrants'.
@@ -99,7 +108,16 @@ pub(crate) fn satd_8x8<S: Simd>(simd: S, source: &Luma, quadrant: usize, predict
         }
     }
     let _ = simd;
-    satd_block(|x, y| source[top + y][left + x], |x, y| prediction[y * stride + x])
+    // The lower half of the quadrant beside its upper half.
+    let mut rows: Rows = [[0; 16]; 4];
+    for y in 0..8 {
+        let (source, prediction) = (&source[top + y][left..left + 8], &prediction[y * stride..][..8]);
+        let row = &mut rows[y % 4][y / 4 * 8..][..8];
+        for x in 0..8 {
+            row[x] = i16::from(source[x]) - i16::from(prediction[x]);
+        }
+    }
+    strip(&rows).iter().sum()
 }
 
 #[cfg(test)]
