@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auralink::client::{Answer, Retry, Stream};
+use auralink::client::{Access, Answer, Retry, Stream};
 use auralink::proto::Codec;
 use tempfile::{TempDir, tempdir};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -349,8 +349,8 @@ async fn connections_that_say_nothing_or_half_a_word_are_closed() {
                 silent.push((word, socket));
             }
         }
-        // These say hello and then answer no ping.
-        for _ in 0..50 {
+        // These say hello and begin a call, and are gone then: they answer no ping.
+        for _ in 0..400 {
             let mut socket = TcpStream::connect(server.grpc).await.unwrap();
             socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
             socket.write_all(&http2(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -365,7 +365,7 @@ async fn connections_that_say_nothing_or_half_a_word_are_closed() {
         }
         began.elapsed()
     };
-    let took = beside("250 connections half-open", &server, attack).await;
+    let took = beside("600 connections half-open", &server, attack).await;
     println!("the last was closed after {:.1} s", took.as_secs_f64());
 }
 
@@ -417,4 +417,53 @@ async fn packed_messages_are_refused_before_they_are_unpacked() {
         raw.end().await
     });
     beside("packed messages, 8 connections", &server, attack).await;
+}
+
+/// Asks with tokens of the right form that nobody has signed, each another, on a connection that stays open, until `until`. Gives
+/// how many were refused.
+async fn ask_with_bad_tokens(server: Arc<Instance>, asker: usize, until: Instant) -> usize {
+    let mut socket = TcpStream::connect(server.http).await.unwrap();
+    let (mut refused, mut answers) = (0, Vec::new());
+    while Instant::now() < until {
+        let token = |k: usize| {
+            format!("eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.eyJzdWIiOiJ4In0.{:043}", 100 * (refused + k) + asker)
+        };
+        let ask =
+            |k| format!("GET /v1/sessions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n", token(k));
+        socket.write_all((0..16).map(ask).collect::<String>().as_bytes()).await.unwrap();
+        answers.clear();
+        let statuses = |answers: &[u8]| answers.windows(13).filter(|at| at.starts_with(b"HTTP/1.1 401 ")).count();
+        while statuses(&answers) < 16 {
+            let read = timeout(PATIENCE, socket.read_buf(&mut answers)).await.expect("answers in time").unwrap();
+            assert!(read > 0, "closed after {:?}", answers.escape_ascii().to_string());
+        }
+        refused += 16;
+    }
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_tokens_at_a_high_rate_hurt_no_stream() {
+    let key = "alk_victim_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let settings = "[auth]\nopen_metrics = true
+        [[auth.keys]]\nid = \"victim\"\nroles = [\"compress\"]
+        sha256 = \"2534a15064b58235744cb1e73992c1ca64f54a22b66f87a105da6eb6030b01d6\"
+        [[auth.jwt.keys]]\nkid = \"a\"\nalgorithm = \"HS256\"\nsecret = \"a secret of the tests, long enough\"";
+    let folder = tempdir().unwrap();
+    let server = Arc::new(Instance::start_as(folder.path(), settings));
+    let victim = || Victim::who(&server, Access { secret: Some(key.to_owned()), ..Access::default() });
+    let alone = victim().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let alone = alone.end().await;
+    let beside = victim().await;
+    let seconds = 2;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut askers = JoinSet::new();
+    for asker in 0..2 {
+        askers.spawn(ask_with_bad_tokens(Arc::clone(&server), asker, until));
+    }
+    let refused = askers.join_all().await.iter().sum::<usize>();
+    println!("{} bad tokens a second; victim {}; alone {alone}", refused as u64 / seconds, beside.end().await);
+    assert!(refused > 0 && server.is_ready());
+    server.until_nothing_is_held().await;
 }

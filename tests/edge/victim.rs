@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use auralink::client::{Answer, Retry, Stream, Target};
+use auralink::client::{Access, Answer, Retry, Stream, Target};
 use auralink::proto::{Codec, Mode, Open, PixelFormat, StreamFrame};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -48,7 +48,12 @@ pub(crate) struct Victim {
 
 impl Victim {
     pub(crate) async fn of(server: &Instance) -> Self {
-        let target = target(vec![server.url()], Retry::NEVER);
+        Self::who(server, Access::default()).await
+    }
+
+    /// One that says who it is.
+    pub(crate) async fn who(server: &Instance, access: Access) -> Self {
+        let target = Target { access, ..target(vec![server.url()], Retry::NEVER) };
         let mut stream = Stream::open(&target, open(Codec::Jpeg, 320, 180)).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -219,7 +219,7 @@ fn total<const N: usize>(sums: &[u16; N]) -> u32 {
 }
 
 /// What diagonals cost, about, that no flat, horizontal, vertical or slanted prediction has.
-const DIAGONAL_COST: u32 = 12;
+const DIAGONAL_COST: u32 = 4;
 
 /// The sum of |a - b - c + d| over squares a b, c d of 2x2 samples.
 #[inline(always)]
