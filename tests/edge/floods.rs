@@ -350,7 +350,7 @@ async fn connections_that_say_nothing_or_half_a_word_are_closed() {
             }
         }
         // These say hello and begin a call, and are gone then: they answer no ping.
-        for _ in 0..400 {
+        for _ in 0..250 {
             let mut socket = TcpStream::connect(server.grpc).await.unwrap();
             socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
             socket.write_all(&http2(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -365,7 +365,7 @@ async fn connections_that_say_nothing_or_half_a_word_are_closed() {
         }
         began.elapsed()
     };
-    let took = beside("600 connections half-open", &server, attack).await;
+    let took = beside("450 connections half-open", &server, attack).await;
     println!("the last was closed after {:.1} s", took.as_secs_f64());
 }
 
@@ -432,7 +432,8 @@ async fn ask_with_bad_tokens(server: Arc<Instance>, asker: usize, until: Instant
             |k| format!("GET /v1/sessions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n", token(k));
         socket.write_all((0..16).map(ask).collect::<String>().as_bytes()).await.unwrap();
         answers.clear();
-        let statuses = |answers: &[u8]| answers.windows(13).filter(|at| at.starts_with(b"HTTP/1.1 401 ")).count();
+        // 401, and 429 once that was too often.
+        let statuses = |answers: &[u8]| answers.windows(10).filter(|at| at == b"HTTP/1.1 4").count();
         while statuses(&answers) < 16 {
             let read = timeout(PATIENCE, socket.read_buf(&mut answers)).await.expect("answers in time").unwrap();
             assert!(read > 0, "closed after {:?}", answers.escape_ascii().to_string());
