@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auralink::rate::{Reason, Scale};
+use auralink::session::Fallback;
 use auralink::{Codec, Engine, Feedback, FrameBuf, Mode, Output, PixelFormat, Receipt, Session, SessionConfig, Stamp};
 
 const WIDTH: u32 = 320;
@@ -176,22 +177,31 @@ fn a_steady_link_sees_one_size_after_the_beginning() {
 }
 
 #[test]
-fn the_first_picture_keeps_its_floor_with_few_bytes() {
-    let mut session = session(Codec::H264, Mode::Adaptive);
-    session.push(Stamp { frame_number: 0, timestamp_us: 0 }, &picture(0).as_frame(), Duration::ZERO).unwrap();
-    let Output::Packet(packet) = session.poll(Duration::ZERO) else { panic!("no packet") };
-    assert!(packet.info.keyframe && packet.info.plan.scale < Scale::FULL, "{:?}", packet.info);
-    assert!(packet.data.len() <= 2_400 && packet.info.ssim.is_some(), "{:?}", packet.info);
-    let at_smallest = packet.info.plan.scale == Scale::LADDER[4];
-    assert!(packet.info.fallback.is_none() || at_smallest, "{:?}", packet.info);
+fn the_first_picture_is_as_large_as_looks_best_with_few_bytes() {
+    let first = |picture: &FrameBuf| {
+        let mut session = session(Codec::H264, Mode::Adaptive);
+        session.push(Stamp { frame_number: 0, timestamp_us: 0 }, &picture.as_frame(), Duration::ZERO).unwrap();
+        let Output::Packet(packet) = session.poll(Duration::ZERO) else { panic!("no packet") };
+        assert!(packet.info.keyframe && packet.data.len() <= 2_400 && packet.info.ssim.is_some(), "{:?}", packet.info);
+        packet.info
+    };
+    let mut bumps = FrameBuf::zeroed(PixelFormat::I420, WIDTH, HEIGHT).unwrap();
+    for (at, sample) in bumps.data_mut().iter_mut().enumerate() {
+        let (x, y) = ((at % WIDTH as usize) as f64, (at / WIDTH as usize) as f64);
+        *sample = (128.0 + 60.0 * (x / 9.0).sin() * (y / 7.0).cos()) as u8;
+    }
+    let smooth = first(&bumps);
+    assert!(smooth.plan.scale == Scale::FULL && smooth.fallback.is_none(), "{smooth:?}");
+    let noise = first(&picture(0));
+    assert!(noise.plan.scale < Scale::FULL && noise.fallback == Some(Fallback::Budget), "{noise:?}");
 }
 
 #[test]
-fn a_silent_link_is_asked_with_small_pictures_and_the_usual_size_comes_back() {
+fn a_silent_link_is_asked_with_small_frames_of_the_usual_size() {
     let silent = |ms: u32| !(8_000..10_000).contains(&ms);
     let sent = play(session(Codec::H264, Mode::Adaptive), &[(0, 3_000.0)], 14, silent);
     let usual = sent.iter().rfind(|s| s.at_ms < 8_000.0).unwrap().scale;
     let asking: Vec<&Sent> = sent.iter().filter(|s| (9_000.0..10_000.0).contains(&s.at_ms)).collect();
-    assert!(!asking.is_empty() && asking.iter().all(|s| s.scale < usual && s.bytes <= 1_200), "{asking:?}");
+    assert!(!asking.is_empty() && asking.iter().all(|s| s.scale == usual && s.bytes <= 400), "{asking:?}");
     assert_eq!(sent.last().unwrap().scale, usual);
 }

@@ -40,6 +40,12 @@ const EMPTYING_MS: f64 = 500.0;
 const CLOCK_STEP_MS: f64 = 5_000.0;
 /// Fraction of its budget that a frame aims for, where the codec can aim.
 const AIM: f64 = 0.92;
+/// Part of a steady link that sizes are chosen for.
+const STEADY_UTILISATION: f64 = 0.9;
+/// Time for which the first picture of a larger size may keep the link busy, ms: one frame a minute comes that much later, and is no blur.
+const LARGER_MS: f64 = 200.0;
+/// Part of what it might take under which a frame says little of the link.
+const LIGHT: f64 = 0.125;
 /// How many times what a frame is expected to need a budget must be so as not to limit it.
 const PLENTY: f64 = 2.0;
 
@@ -139,10 +145,18 @@ impl Controller {
         self.window().min(self.burst_bytes())
     }
 
+    /// As [`Controller::budget`], for a picture that is the first of a larger size.
+    pub(crate) fn budget_for_larger(&self, now: Duration) -> Option<u32> {
+        let budget = self.budget(now)?;
+        let room = self.estimate.expected().min(self.estimate.steady()) * LARGER_MS - self.flight.bytes() as f64;
+        Some(budget.max(room.min(self.burst_bytes()).max(0.0) as u32))
+    }
+
     /// Holds the plan of a frame at `now`, expected to take `needed_bytes` at the best quality of use, to the budget.
-    pub(crate) fn bind(&self, plan: &mut Plan, needed_bytes: f64, now: Duration) {
+    pub(crate) fn bind(&self, plan: &mut Plan, needed_bytes: f64, is_larger: bool, now: Duration) {
         let budget_bytes = match self.silence(now) {
             Some(silence) if plan.keyframe => self.asking.first_bytes(ms(silence), self.estimate.long()),
+            _ if is_larger => self.budget_for_larger(now).unwrap_or(LEAST_BYTES as u32),
             _ => self.budget(now).unwrap_or(LEAST_BYTES as u32),
         };
         (plan.frame_divisor, plan.link_bytes) = (1, Some(budget_bytes));
@@ -167,6 +181,12 @@ impl Controller {
         NetworkConditions::measured((self.estimate.steady() * 8.0).clamp(low, high), rtt_ms)
     }
 
+    /// Part of the link that is used in the long run: as much as a mode takes of one that varies, and nearly all of a steady one.
+    pub(crate) fn utilisation(&self) -> f64 {
+        let varying = self.mode.utilisation();
+        varying + self.estimate.variation().steadiness() * (STEADY_UTILISATION - varying)
+    }
+
     /// When [`Controller::budget`] is worth asking again, if no receipt comes before.
     pub fn next_chance(&self, now: Duration) -> Duration {
         let silent_ms = self.flight.oldest_ms().map_or(0.0, |oldest_ms| oldest_ms + self.round_trip_ms());
@@ -177,10 +197,12 @@ impl Controller {
     /// A frame was sent.
     pub fn sent(&mut self, frame_number: u64, bytes: u32, now: Duration) {
         let now_ms = ms(now);
-        if self.room(now_ms) < LEAST_BYTES {
+        let room = self.room(now_ms);
+        if room < LEAST_BYTES {
             self.asking.sent(f64::from(bytes));
         }
-        self.flight.send(frame_number, bytes, now_ms);
+        let is_light = room >= LEAST_BYTES && f64::from(bytes) < LIGHT * room;
+        self.flight.send(frame_number, bytes, is_light, now_ms);
         self.sent_ms = now_ms;
         self.emptying_ms = None;
     }
@@ -204,7 +226,7 @@ impl Controller {
         }
         self.queue.note(queued_ms, since_receipt_ms);
         let since_before_ms = received_ms - self.received_ms;
-        let brought = Brought { bytes, received_ms, since_before_ms, queued_ms };
+        let brought = Brought { bytes, is_light: arrived.is_light, received_ms, since_before_ms, queued_ms };
         self.estimate.take(&brought, now_ms, since_receipt_ms, round_trip_ms);
         self.asking.received(bytes);
         self.display.note(receipt);
@@ -259,21 +281,12 @@ impl Controller {
         self.base.times().map_or(UNKNOWN_ROUND_TRIP_MS, |times| times.round_trip_ms)
     }
 
-    /// Whether frames are usually through before the next one comes: whatever the rate is held for, the link would carry more.
-    pub(crate) fn has_time_to_spare(&self) -> bool {
-        self.queue.leaves_time(self.frame_ms)
-    }
-
     /// For how long a link has been silent that a small frame at `now` would ask; `None` where there is room for others.
     pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
-        self.unheard(now).filter(|_| self.room(ms(now)) < LEAST_BYTES)
-    }
-
-    /// For how long a receipt has been due, whatever room there is.
-    pub(crate) fn unheard(&self, now: Duration) -> Option<Duration> {
         let now_ms = ms(now);
         let silence_ms = self.silence_ms(self.flight.oldest_ms()?, now_ms);
-        (silence_ms > 0.0).then(|| Duration::from_secs_f64(silence_ms / 1_000.0))
+        let asks = silence_ms > 0.0 && self.room(now_ms) < LEAST_BYTES;
+        asks.then(|| Duration::from_secs_f64(silence_ms / 1_000.0))
     }
 
     /// Whether a small frame may be sent to hear of a link that is silent.

@@ -21,6 +21,13 @@ const KEPT_MS: f64 = 250.0;
 const PROBE: f64 = 1.4;
 /// Longest time between packets that is taken for a link's beat, ms.
 const LONGEST_BEAT_MS: f64 = 200.0;
+/// Longest time that a packet may have taken for what was missing in it, ms, and the part of it that is left out.
+const LONGEST_UNFILLED_MS: f64 = 25.0;
+const BELIEVED: f64 = 0.5;
+/// How many times what was carried the rate may grow to without being seen; over how long that is taken, and how long it counts, ms.
+const MOST_UNSEEN: f64 = 10.0;
+const CARRIED_MS: f64 = 300.0;
+const REMEMBERED_MS: f64 = 10_000.0;
 /// Factor by which the rate grows at most within a round trip, or from one receipt to the next, beyond that of the last second.
 const GROWTH: f64 = 2.0;
 /// Receipts after which that of the last second is one to go by.
@@ -35,6 +42,8 @@ const LOWEST: usize = 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brought {
     pub(crate) bytes: f64,
+    /// Whether the link might have brought far more.
+    pub(crate) is_light: bool,
     /// When they came, by the receiver's clock, and how long after those before, ms.
     pub(crate) received_ms: f64,
     pub(crate) since_before_ms: f64,
@@ -51,6 +60,11 @@ pub(crate) struct Estimate {
     receipts: u64,
     /// When the first receipt came, ms.
     heard_ms: f64,
+    /// How full the last packet was.
+    last_packet: f64,
+    /// What was carried of late, whether the link was busy with it or not, and at most.
+    carried: f64,
+    carried_most: f64,
     expected: f64,
     long: f64,
     steady: f64,
@@ -74,6 +88,9 @@ impl Estimate {
             lowest: Lowest { rates, second: 0 },
             receipts: 0,
             heard_ms: 0.0,
+            last_packet: 1.0,
+            carried: 0.0,
+            carried_most: 0.0,
             expected: rate,
             long: rate,
             steady: rate,
@@ -125,7 +142,10 @@ impl Estimate {
 
     /// Takes what a receipt brought, `since_receipt_ms` after the one before.
     pub(crate) fn take(&mut self, brought: &Brought, now_ms: f64, since_receipt_ms: f64, round_trip_ms: f64) {
+        self.carry(brought.bytes, since_receipt_ms.max(0.0));
         let busy_ms = self.busy_ms(brought);
+        let packets = brought.bytes / PACKET_BYTES;
+        self.last_packet = packets + 1.0 - packets.ceil();
         self.delivery.add(brought.received_ms, brought.bytes, busy_ms);
         self.variation.note(brought.bytes, busy_ms);
         if self.receipts == 0 {
@@ -137,17 +157,34 @@ impl Estimate {
 
     /// For how long the link was busy with what came: since it reached the link, or since the link was done with what was before.
     fn busy_ms(&self, brought: &Brought) -> f64 {
-        let Brought { bytes, since_before_ms, queued_ms, .. } = *brought;
+        let Brought { bytes, is_light, since_before_ms, queued_ms, .. } = *brought;
         if self.receipts == 0 {
             return bytes / self.expected;
         }
         let busy_ms = queued_ms.min(since_before_ms).max(0.0);
-        if queued_ms >= since_before_ms {
-            return busy_ms;
-        }
-        // They met no queue, so how long they took tells of the link's beat and not of its rate, unless it is very long.
         let beat_ms = (PACKET_BYTES / self.long.max(LEAST_RATE)).min(LONGEST_BEAT_MS);
-        (busy_ms - beat_ms).max(bytes / (PROBE * self.expected))
+        // What fills no packet, and had no room beside what came before, may have taken as long as if it did. Not all links carry whole
+        // packets at a time, so half of that is believed.
+        let packets = bytes / PACKET_BYTES;
+        let had_room = self.last_packet + packets <= 1.0;
+        let unfilled = if had_room { 0.0 } else { packets.ceil() - packets };
+        let unfilled_ms = BELIEVED * (unfilled * beat_ms).min(LONGEST_UNFILLED_MS);
+        if queued_ms >= since_before_ms {
+            return (busy_ms - unfilled_ms).max(busy_ms.min(bytes / self.expected));
+        }
+        // They met no queue, so how long they took tells of the link's beat and not of its rate, unless it is very long; and where they
+        // are few, not even then: whatever they waited for may have passed a thousand times as many.
+        let most_ms = if is_light { bytes / self.expected } else { f64::INFINITY };
+        // Nor does a link that has little to carry tell how much it could.
+        let is_known = self.expected > MOST_UNSEEN * self.carried_most;
+        let probe = if is_known { 1.0 } else { PROBE };
+        (busy_ms - beat_ms).min(most_ms).max(bytes / (probe * self.expected))
+    }
+
+    fn carry(&mut self, bytes: f64, since_receipt_ms: f64) {
+        let left = |over_ms: f64| (-since_receipt_ms / over_ms).exp();
+        self.carried = left(CARRIED_MS) * self.carried + bytes / CARRIED_MS;
+        self.carried_most = (left(REMEMBERED_MS) * self.carried_most).max(self.carried);
     }
 
     fn reckon(&mut self, now_ms: f64, since_receipt_ms: f64, round_trip_ms: f64) {
@@ -178,5 +215,67 @@ impl Lowest {
         self.second = self.second.max(second);
         let lowest = &mut self.rates[(second % LOWEST as u64) as usize];
         *lowest = lowest.min(rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sender's frames as one link after another brings them, each so long after the one before and after so long in the queue.
+    struct Heard {
+        estimate: Estimate,
+        now_ms: f64,
+    }
+
+    impl Heard {
+        fn new(rate: f64) -> Self {
+            Self { estimate: Estimate::new(rate, rate), now_ms: 0.0 }
+        }
+
+        fn hear(&mut self, bytes: f64, since_before_ms: f64, queued_ms: f64, is_light: bool) {
+            self.now_ms += since_before_ms;
+            let brought = Brought { bytes, is_light, received_ms: self.now_ms, since_before_ms, queued_ms };
+            self.estimate.take(&brought, self.now_ms, since_before_ms, 40.0);
+        }
+
+        /// A link of 60 bytes a millisecond that is never idle.
+        fn after_a_busy_second() -> Self {
+            let mut heard = Self::new(60.0);
+            (0..40).for_each(|_| heard.hear(1_500.0, 25.0, 40.0, false));
+            assert!((heard.estimate.expected() - 60.0).abs() < 6.0, "{}", heard.estimate.expected());
+            heard
+        }
+    }
+
+    #[test]
+    fn small_frames_that_waited_for_a_gap_say_nothing_and_large_ones_do() {
+        let (mut light, mut heavy) = (Heard::after_a_busy_second(), Heard::after_a_busy_second());
+        for _ in 0..30 {
+            light.hear(70.0, 100.0, 70.0, true);
+            heavy.hear(1_400.0, 100.0, 95.0, false);
+        }
+        assert!(light.estimate.expected() > 50.0, "{}", light.estimate.expected());
+        assert!(heavy.estimate.expected() < 35.0, "{}", heavy.estimate.expected());
+    }
+
+    #[test]
+    fn a_rate_that_nobody_saw_grows_no_further_than_ten_times_what_was_carried() {
+        let mut heard = Heard::new(60.0);
+        (0..3_000).for_each(|_| heard.hear(400.0, 20.0, 0.0, false));
+        let expected = heard.estimate.expected();
+        assert!(expected > 120.0 && expected < 1.5 * MOST_UNSEEN * 20.0, "20 bytes/ms carried, {expected} expected");
+    }
+
+    #[test]
+    fn what_a_packet_lacks_isnt_held_against_a_link_that_carries_whole_ones() {
+        // A packet each 25 ms: two frames of one and a quarter, then a pause.
+        let mut heard = Heard::after_a_busy_second();
+        for _ in 0..40 {
+            heard.hear(1_500.0, 25.0, 25.0, false);
+            heard.hear(375.0, 25.0, 50.0, false);
+        }
+        // 1,875 bytes in 50 ms are 37.5 bytes/ms.
+        assert!(heard.estimate.long() > 43.0 && heard.estimate.long() < 62.0, "{}", heard.estimate.long());
     }
 }

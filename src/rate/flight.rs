@@ -11,6 +11,7 @@ struct Sent {
     /// Bytes sent before it.
     before: u64,
     at_ms: f64,
+    is_light: bool,
 }
 
 /// What a receipt says beyond those before it.
@@ -20,6 +21,8 @@ pub(crate) struct Arrived {
     pub(crate) bytes: u32,
     /// When their frame was sent, ms.
     pub(crate) sent_ms: f64,
+    /// Whether that frame took little of what it might have taken.
+    pub(crate) is_light: bool,
     /// Whether something sent before them never came.
     pub(crate) after_a_hole: bool,
 }
@@ -62,12 +65,13 @@ impl Flight {
         if self.count > 0 { self.ring[self.oldest].bytes } else { 0 }
     }
 
-    /// Takes a frame that is sent; the oldest one is given up where there is no room.
-    pub(crate) fn send(&mut self, frame_number: u64, bytes: u32, now_ms: f64) {
+    /// Takes a frame that is sent, and whether it takes little of what it might; the oldest one is given up where there is no room.
+    pub(crate) fn send(&mut self, frame_number: u64, bytes: u32, is_light: bool, now_ms: f64) {
         if !self.has_room() {
             self.drop_oldest();
         }
-        self.ring[(self.oldest + self.count) % FRAMES] = Sent { frame_number, bytes, before: self.sent, at_ms: now_ms };
+        self.ring[(self.oldest + self.count) % FRAMES] =
+            Sent { frame_number, bytes, before: self.sent, at_ms: now_ms, is_light };
         self.count += 1;
         self.sent += u64::from(bytes);
     }
@@ -91,7 +95,7 @@ impl Flight {
         if received == frame.bytes {
             self.drop_oldest();
         }
-        Some(Arrived { bytes: news, sent_ms: frame.at_ms, after_a_hole })
+        Some(Arrived { bytes: news, sent_ms: frame.at_ms, is_light: frame.is_light, after_a_hole })
     }
 
     fn drop_oldest(&mut self) {
@@ -110,10 +114,11 @@ mod tests {
     #[test]
     fn receipts_bring_what_is_new() {
         let mut flight = Flight::new();
-        flight.send(7, 3_000, 10.0);
-        flight.send(9, 1_000, 20.0);
+        flight.send(7, 3_000, false, 10.0);
+        flight.send(9, 1_000, true, 20.0);
         assert_eq!((flight.bytes(), flight.oldest_ms()), (4_000, Some(10.0)));
-        let arrived = |bytes, sent_ms, after_a_hole| Some(Arrived { bytes, sent_ms, after_a_hole });
+        let arrived =
+            |bytes, sent_ms, after_a_hole| Some(Arrived { bytes, sent_ms, is_light: sent_ms > 10.0, after_a_hole });
         assert_eq!(flight.receive(7, 1_500, false), arrived(1_500, 10.0, false));
         assert_eq!(flight.receive(7, 1_500, false), None);
         assert_eq!(flight.receive(8, 1_500, false), None, "never sent");
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn the_oldest_is_given_up_when_too_many_are_on_their_way() {
         let mut flight = Flight::new();
-        (0..FRAMES as u64 + 3).for_each(|number| flight.send(number, 10, 0.0));
+        (0..FRAMES as u64 + 3).for_each(|number| flight.send(number, 10, false, 0.0));
         assert_eq!(flight.bytes(), 10 * FRAMES as u64);
         assert_eq!(flight.receive(2, 10, true), None);
         assert_eq!(flight.receive(FRAMES as u64 + 2, 0, true).map(|arrived| arrived.bytes), Some(10));

@@ -19,9 +19,17 @@ const USUAL_QP: f64 = 26.0;
 /// parameter has to rise to halve them.
 const KEYFRAME: (f64, f64) = (0.5, 7.5);
 const P_FRAME: (f64, f64) = (0.1, 6.5);
+/// Pixels of those clips, about, and by which power of the pixels bytes grow where the size of the same picture does: there is less to
+/// tell in each.
+const USUAL_PIXELS: f64 = 600_000.0;
+const BY_PIXELS: f64 = 0.8;
 /// Bytes before the first macroblock: parameter sets and headers of keyframes, a header of P frames.
 const KEYFRAME_HEADER_BYTES: f64 = 50.0;
 const P_FRAME_HEADER_BYTES: f64 = 12.0;
+/// How fast a session's own figures are followed: those of keyframes, of P frames, and of P frames over seconds.
+const KEYFRAME_SPEED: f64 = 0.5;
+const P_FRAME_SPEED: f64 = 0.15;
+const USUAL_SPEED: f64 = 0.03;
 
 /// The quantiser parameter for a quality of 1..=100: 51..=4, falling.
 pub fn qp_of_quality(quality: u8) -> u8 {
@@ -45,6 +53,7 @@ pub fn quality_of_qp(qp: f32) -> u8 {
 pub(crate) fn usual_bytes(pixels: f64, quality: u8, keyframe: bool) -> f64 {
     let ((bits, halving), header) =
         if keyframe { (KEYFRAME, KEYFRAME_HEADER_BYTES) } else { (P_FRAME, P_FRAME_HEADER_BYTES) };
+    let pixels = USUAL_PIXELS * (pixels / USUAL_PIXELS).powf(BY_PIXELS);
     header + pixels * bits / 8.0 * 2_f64.powf((USUAL_QP - f64::from(qp_of_quality(quality))) / halving)
 }
 
@@ -53,13 +62,15 @@ pub(crate) fn usual_bytes(pixels: f64, quality: u8, keyframe: bool) -> f64 {
 pub struct Complexity {
     /// Of keyframes.
     pub keyframe: f64,
-    /// Of P frames.
+    /// Of P frames of late.
     pub p_frame: f64,
+    /// Of P frames over seconds: what sizes go by.
+    pub p_frame_usual: f64,
 }
 
 impl Default for Complexity {
     fn default() -> Self {
-        Self { keyframe: 1.0, p_frame: 1.0 }
+        Self { keyframe: 1.0, p_frame: 1.0, p_frame_usual: 1.0 }
     }
 }
 
@@ -67,14 +78,34 @@ impl Complexity {
     /// Follows a packet of `bytes` for a frame of `pixels` at `quality`. P frames are many and moody: they are followed more
     /// slowly.
     pub fn learn(&mut self, pixels: f64, quality: u8, keyframe: bool, bytes: usize) {
-        let seen = (bytes as f64 / usual_bytes(pixels, quality, keyframe)).clamp(0.01, 50.0);
-        let (of, speed) = if keyframe { (&mut self.keyframe, 0.5) } else { (&mut self.p_frame, 0.15) };
-        *of += speed * (seen - *of);
+        let seen = complexity(pixels, quality, keyframe, bytes);
+        if keyframe {
+            self.keyframe += KEYFRAME_SPEED * (seen - self.keyframe);
+        } else {
+            self.p_frame += P_FRAME_SPEED * (seen - self.p_frame);
+            self.p_frame_usual += USUAL_SPEED * (seen - self.p_frame_usual);
+        }
+    }
+
+    /// That of the content whose frame took so many bytes.
+    pub(crate) fn with(mut self, pixels: f64, quality: u8, keyframe: bool, bytes: usize) -> Self {
+        let of = if keyframe { &mut self.keyframe } else { &mut self.p_frame };
+        *of = complexity(pixels, quality, keyframe, bytes);
+        self
+    }
+
+    /// That of the content over seconds.
+    pub(crate) fn usual(self) -> Self {
+        Self { p_frame: self.p_frame_usual, ..self }
     }
 
     pub(crate) fn of(&self, keyframe: bool) -> f64 {
         if keyframe { self.keyframe } else { self.p_frame }
     }
+}
+
+fn complexity(pixels: f64, quality: u8, keyframe: bool, bytes: usize) -> f64 {
+    (bytes as f64 / usual_bytes(pixels, quality, keyframe)).clamp(0.01, 50.0)
 }
 
 #[cfg(test)]

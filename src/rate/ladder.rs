@@ -10,7 +10,7 @@ const DOWN_REST: Duration = Duration::from_secs(1);
 /// How long a stream begins: what is too large then is so because nothing is known yet.
 const BEGINNING: Duration = Duration::from_secs(3);
 /// As for a smaller one: for the first that is larger, as a stream begins small, and for those after it.
-const FIRST_UP_AFTER: Duration = Duration::from_secs(2);
+const FIRST_UP_AFTER: Duration = Duration::from_secs(1);
 const UP_AFTER: Duration = Duration::from_secs(4);
 const UP_REST: Duration = Duration::from_secs(60);
 const UP_REST_ON_ANOTHER_LINK: Duration = Duration::from_secs(5);
@@ -33,19 +33,11 @@ pub(crate) struct Ladder {
     /// The least that the link has carried since, kbit/s.
     least_kbps: f64,
     refused: Option<Refused>,
-    wish: Option<Wish>,
+    wishes: Wishes,
 }
 
-/// Every plan of late has wanted a smaller size, or a larger one.
-#[derive(Clone, Copy, Debug)]
-struct Wish {
-    since: Duration,
-    /// The nearest of those wanted.
-    nearest: Scale,
-    /// The last one wanted, or the nearest since it was wanted first, and since when.
-    latest: Scale,
-    latest_since: Duration,
-}
+/// Since when every plan has wanted at least so much more, or so much less, by rungs of the ladder.
+type Wishes = [Option<Duration>; Scale::LADDER.len()];
 
 /// A size that the link didn't carry.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +65,7 @@ impl Ladder {
             has_settled: false,
             least_kbps: f64::INFINITY,
             refused: None,
-            wish: None,
+            wishes: [None; Scale::LADDER.len()],
         }
     }
 
@@ -88,34 +80,30 @@ impl Ladder {
             return wanted;
         }
         let wanted = self.allowed(wanted, kbps, now);
-        let Some(wish) = self.wish(wanted, now) else { return self.scale };
+        let wishes = self.wishes(wanted, now);
         let has_rested = |rest| self.changed.is_none_or(|changed| now.saturating_sub(changed) >= rest);
-        let lasts = |since| now.saturating_sub(since);
-        if wish.nearest < self.scale {
-            let is_due = has_rested(DOWN_REST) && lasts(wish.since) >= DOWN_AFTER;
-            return if is_due { wish.nearest } else { self.scale };
+        // The furthest size that was wanted for so long.
+        let wished_for = |after| {
+            let lasts = |since: Option<Duration>| since.is_some_and(|since| now.saturating_sub(since) >= after);
+            let lasting = Scale::LADDER.into_iter().zip(wishes).filter(|&(_, since)| lasts(since)).map(|wish| wish.0);
+            if wanted < self.scale { lasting.min() } else { lasting.max() }
+        };
+        if wanted < self.scale {
+            return wished_for(DOWN_AFTER).filter(|_| has_rested(DOWN_REST)).unwrap_or(self.scale);
         }
         let (after, rest) = match self.has_settled {
             false => (FIRST_UP_AFTER, DOWN_REST),
             true if kbps >= ANOTHER_LINK * self.least_kbps => (UP_AFTER, UP_REST_ON_ANOTHER_LINK),
             true => (UP_AFTER, UP_REST),
         };
-        if !has_rested(rest) || lasts(wish.since) < after {
-            return self.scale;
-        }
-        // One step all the way is better than several: what is wanted more and more is waited for.
-        if lasts(wish.latest_since) >= after {
-            wish.latest
-        } else if lasts(wish.since) >= 2 * after {
-            wish.nearest
-        } else {
-            self.scale
-        }
+        // One step all the way is better than several: what is wanted more and more is waited for, and not without end.
+        let is_all = |scale: &Scale| *scale >= wanted || wished_for(2 * after).is_some();
+        wished_for(after).filter(|scale| has_rested(rest) && is_all(scale)).unwrap_or(self.scale)
     }
 
     /// A frame was planned for which `wanted` was wanted, and is coded at `scale`.
     pub(crate) fn note(&mut self, wanted: Scale, scale: Scale, kbps: f64, now: Duration) {
-        self.wish = self.wish(self.allowed(wanted, kbps, now), now);
+        self.wishes = self.wishes(self.allowed(wanted, kbps, now), now);
         self.least_kbps = self.least_kbps.min(kbps);
         if let Some(refused) = &mut self.refused {
             refused.kbps = refused.kbps.min(kbps);
@@ -129,7 +117,8 @@ impl Ladder {
                 self.refuse(self.scale, kbps, now);
             }
             self.has_settled |= scale > self.scale || !is_beginning;
-            (self.scale, self.changed, self.wish) = (scale, Some(now), None);
+            (self.scale, self.changed) = (scale, Some(now));
+            self.wishes = [None; Scale::LADDER.len()];
             self.least_kbps = kbps;
         }
     }
@@ -153,20 +142,13 @@ impl Ladder {
         self.refused = Some(Refused { scale, since: now, lasts, kbps });
     }
 
-    fn wish(&self, wanted: Scale, now: Duration) -> Option<Wish> {
-        if wanted == self.scale {
-            return None;
+    fn wishes(&self, wanted: Scale, now: Duration) -> Wishes {
+        let mut wishes = self.wishes;
+        for (scale, since) in Scale::LADDER.into_iter().zip(&mut wishes) {
+            let is_wished = if scale < self.scale { wanted <= scale } else { scale > self.scale && wanted >= scale };
+            *since = is_wished.then(|| since.unwrap_or(now));
         }
-        let is_same_way = |wish: &Wish| (wish.nearest < self.scale) == (wanted < self.scale);
-        Some(match self.wish.filter(is_same_way) {
-            Some(wish) => {
-                let nearer = |a: Scale, b: Scale| if wanted < self.scale { a.max(b) } else { a.min(b) };
-                let is_further = nearer(wish.latest, wanted) == wish.latest && wanted != wish.latest;
-                let latest_since = if is_further { now } else { wish.latest_since };
-                Wish { nearest: nearer(wish.nearest, wanted), latest: wanted, latest_since, ..wish }
-            }
-            None => Wish { since: now, nearest: wanted, latest: wanted, latest_since: now },
-        })
+        wishes
     }
 }
 
@@ -202,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_was_too_large_at_the_beginning_is_tried_soon() {
-        assert_eq!(play(&[(0.5, 0, 1e3), (1.0, 2, 1e3), (20.0, 0, 1e3)]), [(0.0, 0), (0.6, 2), (3.0, 0)]);
+        assert_eq!(play(&[(0.5, 0, 1e3), (1.0, 2, 1e3), (20.0, 0, 1e3)]), [(0.0, 0), (0.6, 2), (2.0, 0)]);
     }
 
     #[test]
@@ -213,12 +195,12 @@ mod tests {
 
     #[test]
     fn the_first_frame_is_as_wanted_and_the_second_size_comes_soon_and_in_one_step() {
-        assert_eq!(play(&[(5.0, 3, 1e3), (9.0, 0, 1e3)]), [(0.0, 0), (0.0, 3), (7.0, 0)]);
+        assert_eq!(play(&[(5.0, 3, 1e3), (9.0, 0, 1e3)]), [(0.0, 0), (0.0, 3), (6.0, 0)]);
         let rising = [(1.0, 4, 1e3), (1.3, 3, 1e3), (1.8, 2, 1e3), (9.0, 0, 1e3)];
-        assert_eq!(play(&rising), [(0.0, 0), (0.0, 4), (3.8, 0)]);
+        assert_eq!(play(&rising), [(0.0, 0), (0.0, 4), (2.8, 0)]);
         // One that is wanted more and more isn't waited for without end.
-        let slowly: Vec<_> = (0..4).map(|k| (1.0 + 1.5 * f64::from(k), 4 - k as usize, 1e3)).collect();
-        assert_eq!(play(&slowly)[2], (5.0, 3));
+        let slowly: Vec<_> = (0..4).map(|k| (1.0 + 0.8 * f64::from(k), 4 - k as usize, 1e3)).collect();
+        assert_eq!(play(&slowly)[2], (3.0, 2));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Network facts to a plan. Nothing here touches pixels.
 
+mod appearance;
 mod asking;
 mod base;
 mod cbr;
@@ -22,6 +23,7 @@ mod variation;
 
 use std::time::Duration;
 
+pub use appearance::Appearance;
 pub use cbr::{Cbr, FrameBytes};
 pub use conditions::{NetworkClass, NetworkConditions, NetworkSummary, summarise};
 pub use controller::Controller;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// How hard a session compresses: the reduction it promises and the picture it keeps.
+/// How hard a session compresses: the reduction it promises and the picture it keeps, as a screen of the source's size shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// At least 50 % smaller than raw at an SSIM of 0.95 or better.

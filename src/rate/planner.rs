@@ -5,13 +5,13 @@ use std::cmp::Ordering;
 
 use crate::codec::Codec;
 use crate::limits;
+use crate::rate::{Appearance, Mode, NetworkConditions, Plan, Reason, Scale};
 use crate::rate::{Complexity, h264, model};
-use crate::rate::{Mode, NetworkConditions, Plan, Reason, Scale};
 
-/// Quality under which a smaller picture looks better than a coarser one.
-const SCALE_DOWN_QUALITY: u8 = 30;
 /// How far under the mode's own quality the quality stays that a frame is waited for.
 const FLOOR_UNDER_MODE: u8 = 10;
+/// How far over the floor, as a part of what is left to 1, the quality aims that a frame is waited for: frames differ.
+const FLOOR_MARGIN: f64 = 0.25;
 /// Quality of the first picture of another size, at least.
 const LEAST_FIRST_QUALITY: u8 = 8;
 /// Frames a second that are left where some are left out to keep the floor, and the most that are then taken for one.
@@ -19,16 +19,13 @@ const LEAST_FPS: f64 = 10.0;
 const MAX_PATIENCE: f64 = 5.0;
 /// Quality that has to fit at the smallest scale before frames are shed.
 const SHED_QUALITY: u8 = 15;
-/// Room a larger scale must have to spare before it is taken again, so that sizes don't flicker.
-const SCALE_UP_MARGIN: f64 = 1.3;
-/// As [`SCALE_UP_MARGIN`], where another size costs a keyframe and content is judged by moody P frames.
-const H264_SCALE_UP_MARGIN: f64 = 1.5;
-/// Part of its share of the link that the floor may take at a larger scale.
-const FLOOR_SHARE: f64 = 0.7;
-/// How many shares it may take at the scale of the frame before: that many frames are then one.
-const FLOOR_SHARES: f64 = 2.0;
-/// Room that a smaller scale must have to spare, so that it isn't the first of several.
-const SCALE_DOWN_MARGIN: f64 = 1.2;
+/// Quality that has to fit at a scale for the scale to be taken, and the room to spare at a larger one than that of the frame before.
+const LEAST_QUALITY: u8 = 5;
+const SCALE_UP_MARGIN: f64 = 1.5;
+/// What another scale must leave, at most, of what is lost of SSIM: for less, sizes would flicker. A smaller one is taken only for much,
+/// as what makes pictures need more is soon over, and the way back is long.
+const LEFT_BY_LARGER: f64 = 0.9;
+const LEFT_BY_SMALLER: f64 = 0.75;
 /// Shares of the link that a keyframe of H.264 may take; the frames after it wait until the link is free again.
 const KEYFRAME_SHARES: f64 = 4.0;
 /// Fraction of its budget that a frame aims for, where the codec can aim.
@@ -51,14 +48,18 @@ pub struct Goal {
     pub fps: f64,
     /// Mode.
     pub mode: Mode,
+    /// Part of the link that frames may use.
+    pub utilisation: f64,
     /// Fraction of the raw bytes to save, instead of the mode's.
     pub target_reduction: Option<f64>,
     /// How many times more bytes this content takes as JPEG than the model's usual picture; 1 where nothing is known yet.
     pub complexity: f64,
     /// The same of H.264.
     pub h264: Complexity,
-    /// Quality that this content needs to keep the floor of SSIM; 0 where nothing is known yet.
-    pub floor_quality: u8,
+    /// How this content looks.
+    pub appearance: Appearance,
+    /// SSIM that is to be kept.
+    pub floor: f64,
     /// Scale of the frame before.
     pub scale: Scale,
     /// Whether the frame must stand alone.
@@ -74,7 +75,7 @@ pub struct Hints {
     pub bytes: f64,
     /// Fraction of the raw bytes saved.
     pub reduction: f64,
-    /// SSIM of luma that pictures of this quality usually keep.
+    /// SSIM of luma on the screen.
     pub ssim: f64,
     /// Coding, sending at the goodput, and half a round trip, ms.
     pub latency_ms: f64,
@@ -143,13 +144,13 @@ impl Goal {
                 bytes.min(plan.budget_bytes.map_or(f64::MAX, f64::from))
             }
         };
-        let pixels = f64::from(plan.scale.apply(self.width)) * f64::from(plan.scale.apply(self.height));
+        let pixels = self.pixels(plan.scale);
         let sending_ms = network.map_or(0.0, |n| bytes * 8.0 / n.goodput_kbps() + n.rtt_ms() / 2.0);
         Hints {
             plan,
             bytes,
             reduction: 1.0 - bytes / self.raw_bytes.max(1) as f64,
-            ssim: if self.codec == Codec::Lossless { 1.0 } else { model::ssim(plan.quality) },
+            ssim: if self.codec == Codec::Lossless { 1.0 } else { self.appearance.ssim(plan.quality, plan.scale) },
             latency_ms: pixels / model::pixels_per_ms(self.codec) + sending_ms,
         }
     }
@@ -157,7 +158,7 @@ impl Goal {
     /// Lowers scale, frame rate and quality until a frame fits its share of the link.
     fn fit(&self, network: &NetworkConditions, plan: &mut Plan) {
         let goodput_kbps = network.goodput_kbps();
-        let share = goodput_kbps * self.mode.utilisation() * 1000.0 / 8.0 / self.fps;
+        let share = goodput_kbps * self.utilisation * 1000.0 / 8.0 / self.fps;
         // What the link carries in the long run is judged by P frames, where there are any: keyframes are few.
         if self.predicted(plan.quality, Scale::FULL, false) <= share && self.scale == Scale::FULL {
             plan.reason = Reason::LinkHasRoom { goodput_kbps };
@@ -173,22 +174,29 @@ impl Goal {
         plan.reason = Reason::LinkLimits { goodput_kbps, budget_bytes: budget as u32 };
     }
 
-    /// The largest scale at which a frame fits its `share` of the link, going on from the scale of the frame before.
+    /// The scale at which frames of a `share` of the link look best on the screen, going on from that of the frame before.
     fn scale_for(&self, share: f64) -> Scale {
-        let floor = self.floor_quality.min(self.most_for_floor());
-        let needs = |scale, margin: f64| self.predicted(SCALE_DOWN_QUALITY, scale, false) * margin;
-        let fits = |scale: Scale| match scale.cmp(&self.scale) {
-            Ordering::Greater => {
-                let margin = if self.codec == Codec::H264 { H264_SCALE_UP_MARGIN } else { SCALE_UP_MARGIN };
-                needs(scale, margin) <= share && self.predicted(floor, scale, false) <= FLOOR_SHARE * share
+        let usual = Self { h264: self.h264.usual(), ..*self };
+        let fits = |scale: Scale| {
+            let margin = if scale > self.scale { SCALE_UP_MARGIN } else { 1.0 };
+            usual.predicted(LEAST_QUALITY, scale, false) * margin <= share
+        };
+        let lost = |scale: Scale| {
+            let lost = 1.0 - usual.expected_ssim(scale, share, false);
+            match scale.cmp(&self.scale) {
+                Ordering::Greater => lost / LEFT_BY_LARGER,
+                Ordering::Equal => lost,
+                Ordering::Less => lost / LEFT_BY_SMALLER,
             }
-            Ordering::Equal => {
-                needs(scale, 1.0) <= share && self.predicted(floor, scale, false) <= FLOOR_SHARES * share
-            }
-            Ordering::Less => needs(scale, SCALE_DOWN_MARGIN) <= share,
         };
         let scales = || Scale::LADDER.into_iter().filter(|&scale| self.can_have(scale));
-        scales().find(|&scale| fits(scale)).or_else(|| scales().next_back()).unwrap_or(Scale::FULL)
+        let best = scales().filter(|&scale| fits(scale)).min_by(|&a, &b| lost(a).total_cmp(&lost(b)));
+        best.or_else(|| scales().next_back()).unwrap_or(Scale::FULL)
+    }
+
+    /// SSIM on the screen of a frame of so many bytes.
+    pub(crate) fn expected_ssim(&self, scale: Scale, bytes: f64, keyframe: bool) -> f64 {
+        self.appearance.ssim(self.quality_for(bytes, scale, keyframe, self.mode.quality()), scale)
     }
 
     /// The next smaller scale that the codec takes.
@@ -198,9 +206,16 @@ impl Goal {
 
     /// What a packet that took `bytes` says of its content: the next [`Goal::complexity`], following slowly.
     pub fn learn(complexity: f64, pixels: f64, quality: u8, bytes: usize) -> f64 {
-        let coefficients = (bytes as f64 - model::JPEG_HEADER_BYTES).max(1.0);
-        let seen = (coefficients / model::coefficient_bytes(pixels, quality)).clamp(0.05, 20.0);
-        complexity + 0.25 * (seen - complexity)
+        complexity + 0.25 * (jpeg_complexity(pixels, quality, bytes) - complexity)
+    }
+
+    /// The same for a content of which a frame took `bytes` at a scale.
+    pub(crate) fn of_content(self, scale: Scale, quality: u8, keyframe: bool, bytes: usize) -> Self {
+        let pixels = self.pixels(scale);
+        match self.codec {
+            Codec::H264 => Self { h264: self.h264.with(pixels, quality, keyframe, bytes), ..self },
+            _ => Self { complexity: jpeg_complexity(pixels, quality, bytes), ..self },
+        }
     }
 
     /// Whether the frame stands alone: asked for, always as JPEG, and as H.264 wherever its size is another than before.
@@ -229,22 +244,17 @@ impl Goal {
         (self.fps / LEAST_FPS).floor().clamp(1.0, MAX_PATIENCE)
     }
 
-    /// Bytes that the first picture of another size needs to keep the floor, or to be one at all.
+    /// Bytes that the first picture of another size needs to be one at all.
     pub(crate) fn least_first_bytes(&self, scale: Scale) -> f64 {
-        self.predicted(LEAST_FIRST_QUALITY.max(self.floor_quality.min(self.most_for_floor())), scale, true)
+        self.predicted(LEAST_FIRST_QUALITY, scale, true)
     }
 
-    /// The highest quality that is waited for.
-    fn most_for_floor(&self) -> u8 {
-        self.mode.quality().saturating_sub(FLOOR_UNDER_MODE)
-    }
-
-    /// Bytes of a packet that keeps the floor, as far as is known.
+    /// Bytes of a packet that keeps the floor, as far as is known; none where its size doesn't.
     pub(crate) fn floor_bytes(&self, plan: &Plan) -> f64 {
-        match self.floor_quality.min(self.most_for_floor()) {
-            0 => 0.0,
-            quality => self.predicted(quality, plan.scale, plan.keyframe),
-        }
+        let aim = self.floor + (1.0 - self.floor) * FLOOR_MARGIN;
+        let most = self.mode.quality().saturating_sub(FLOOR_UNDER_MODE);
+        let quality = self.appearance.quality_for(aim, plan.scale);
+        quality.map_or(0.0, |quality| self.predicted(quality.min(most), plan.scale, plan.keyframe))
     }
 
     /// Bytes that a packet is expected to take at the mode's quality.
@@ -252,19 +262,33 @@ impl Goal {
         self.predicted(self.mode.quality(), plan.scale, plan.keyframe)
     }
 
+    fn pixels(&self, scale: Scale) -> f64 {
+        f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height))
+    }
+
     /// Bytes a packet of this quality and scale is expected to take.
     fn predicted(&self, quality: u8, scale: Scale, keyframe: bool) -> f64 {
-        let pixels = f64::from(scale.apply(self.width)) * f64::from(scale.apply(self.height));
+        let pixels = self.pixels(scale);
         match self.codec {
             Codec::H264 => h264::usual_bytes(pixels, quality, keyframe) * self.h264.of(keyframe),
             _ => model::JPEG_HEADER_BYTES + model::coefficient_bytes(pixels, quality) * self.complexity,
         }
     }
 
-    /// The highest quality up to `ceiling` expected to fit.
+    /// The highest quality up to `ceiling` expected to fit; 1 where none does.
     fn quality_for(&self, bytes: f64, scale: Scale, keyframe: bool, ceiling: u8) -> u8 {
-        (1..=ceiling).rev().find(|&quality| self.predicted(quality, scale, keyframe) <= bytes).unwrap_or(1)
+        let (mut low, mut high) = (1, ceiling + 1);
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            if self.predicted(middle, scale, keyframe) <= bytes { low = middle } else { high = middle }
+        }
+        low
     }
+}
+
+fn jpeg_complexity(pixels: f64, quality: u8, bytes: usize) -> f64 {
+    let coefficients = (bytes as f64 - model::JPEG_HEADER_BYTES).max(1.0);
+    (coefficients / model::coefficient_bytes(pixels, quality)).clamp(0.05, 20.0)
 }
 
 #[cfg(test)]
@@ -279,10 +303,12 @@ mod tests {
             raw_bytes: 1280 * 720 * 3 / 2,
             fps: 30.0,
             mode: Mode::Adaptive,
+            utilisation: Mode::Adaptive.utilisation(),
             target_reduction: None,
             complexity: 1.0,
             h264: Complexity::default(),
-            floor_quality: 0,
+            appearance: Appearance::default(),
+            floor: Mode::Adaptive.min_ssim(),
             scale: Scale::FULL,
             keyframe: false,
         }

@@ -1,4 +1,4 @@
-//! The queue before a link: how full it may become, by what was lost in it, and how long it was of late.
+//! The queue before a link: how full it may become, by what was lost in it.
 
 /// Most bytes in flight beyond what the lowest rate of the last ten seconds carries away in a round trip: routers keep 256 packets
 /// or more. Less of it where frames were lost in a queue.
@@ -20,9 +20,6 @@ const FULL: f64 = 0.6;
 const SAME_LOSS_MS: f64 = 100.0;
 /// What is left of the longest queueing with each receipt.
 const LONGEST_LEFT: f64 = 0.97;
-/// Receipts over which the mean of their queueing is taken, and what of a frame interval it may be for the link to have time to spare.
-const MEMORY: f64 = 50.0;
-const SPARE: f64 = 0.6;
 
 /// What is known of a link's queue.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +27,13 @@ pub(crate) struct Queue {
     /// Of [`MOST_BYTES`], what losses left.
     bytes: f64,
     shrunk_ms: f64,
-    /// Queueing seen of late, ms: at most, and on average.
+    /// Longest queueing seen of late, ms.
     longest_ms: f64,
-    mean_ms: f64,
 }
 
 impl Queue {
     pub(crate) const fn new() -> Self {
-        Self { bytes: MOST_BYTES, shrunk_ms: f64::NEG_INFINITY, longest_ms: 0.0, mean_ms: 0.0 }
+        Self { bytes: MOST_BYTES, shrunk_ms: f64::NEG_INFINITY, longest_ms: 0.0 }
     }
 
     /// Bytes that it takes.
@@ -49,11 +45,6 @@ impl Queue {
     pub(crate) fn burst(&self, interval_bytes: f64) -> f64 {
         let [usual, most] = [BURST, LONGEST_BURST].map(|part| part * self.bytes);
         usual.max((OVER_INTERVAL * interval_bytes).min(most))
-    }
-
-    /// Whether frames are usually through before the next one comes: whatever the rate is held for, the link would carry more.
-    pub(crate) fn leaves_time(&self, frame_ms: f64) -> bool {
-        self.mean_ms <= SPARE * frame_ms
     }
 
     /// A frame never came: where it was lost in the queue, less goes into it from now on.
@@ -68,7 +59,6 @@ impl Queue {
     /// What a receipt tells of waited for `queued_ms`; it came so long after the one before.
     pub(crate) fn note(&mut self, queued_ms: f64, since_receipt_ms: f64) {
         self.longest_ms = queued_ms.max(LONGEST_LEFT * self.longest_ms);
-        self.mean_ms += (queued_ms - self.mean_ms) / MEMORY;
         self.bytes = (self.bytes + GROWTH * since_receipt_ms.clamp(0.0, 1_000.0)).min(MOST_BYTES);
     }
 }

@@ -10,11 +10,12 @@ use crate::codec::jpeg::{JpegConfig, JpegEncoder, Subsampling};
 use crate::codec::lossless::{LosslessConfig, LosslessEncoder};
 use crate::codec::{Cancel, Codec};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Frame, PixelFormat, Plane};
 use crate::kernel::Level;
 use crate::kernel::rows::RowReader;
-use crate::quality::{self, Quality};
-use crate::rate::{qp_of_quality, quality_of_qp};
+use crate::quality::Quality;
+use crate::rate::{Scale, qp_of_quality, quality_of_qp};
+use crate::session::screen::Screen;
 
 /// Pixels from which a JPEG is cut into restart intervals that threads share. Small frames aren't worth a hop.
 const BAND_PIXELS: usize = 256 * 1024;
@@ -83,6 +84,8 @@ pub struct Coded {
     pub h264: Option<H264Stats>,
     /// PSNR and SSIM, where measured.
     pub measured: Option<Quality>,
+    /// SSIM at the size that the frame is coded at, where measured.
+    pub coded_ssim: Option<f64>,
     /// Time of coding and of measuring, zero without a clock.
     pub times: [Duration; 2],
 }
@@ -99,6 +102,7 @@ pub struct Coder {
     h264: Option<Box<H264Encoder>>,
     luma: Vec<u8>,
     rows: RowReader,
+    screen: Screen,
     cancel: Cancel,
 }
 
@@ -113,6 +117,7 @@ impl Coder {
             h264: None,
             luma: Vec::new(),
             rows: RowReader::default(),
+            screen: Screen::new(),
             cancel: Cancel::default(),
         }
     }
@@ -138,6 +143,18 @@ impl Coder {
     /// # Errors
     /// What the codec can't take, or [`Error::Abandoned`]; `out` is then as it was.
     pub fn code(&mut self, frame: &Frame<'_>, order: &Order, out: &mut Vec<u8>) -> Result<Coded> {
+        self.code_for(frame, frame, order, out)
+    }
+
+    /// As [`Coder::code`], of a frame that was brought to another size than its `source` has: what is measured is what a screen of the
+    /// source's size shows.
+    pub(crate) fn code_for(
+        &mut self,
+        source: &Frame<'_>,
+        frame: &Frame<'_>,
+        order: &Order,
+        out: &mut Vec<u8>,
+    ) -> Result<Coded> {
         let start = self.now();
         #[cfg(test)]
         super::faults::provoke(frame, order.codec, &self.pool)?;
@@ -149,10 +166,10 @@ impl Coder {
         let coding_ended = self.now();
         // The packet is whole, and the next one may be predicted from it: it is too late to give it up.
         if order.measure && !self.cancel.is_raised() {
-            coded.measured = Some(match order.codec {
-                Codec::Jpeg | Codec::H264 => self.measure(frame, order.codec)?,
-                Codec::Lossless => Quality { psnr_db: f64::INFINITY, ssim: 1.0 },
-            });
+            let shown = self.measure(source, order.codec)?;
+            let is_same_size = (source.width(), source.height()) == (frame.width(), frame.height());
+            let coded_size = if is_same_size { shown } else { self.measure(frame, order.codec)? };
+            (coded.measured, coded.coded_ssim) = (Some(shown), Some(coded_size.ssim));
         }
         coded.times = [coding_ended.saturating_sub(start), self.now().saturating_sub(coding_ended)];
         Ok(coded)
@@ -204,6 +221,7 @@ impl Coder {
             keyframe: stats.is_whole,
             h264: None,
             measured: None,
+            coded_ssim: None,
             times: Default::default(),
         })
     }
@@ -217,6 +235,7 @@ impl Coder {
             keyframe: stats.keyframe,
             h264: None,
             measured: None,
+            coded_ssim: None,
             times: Default::default(),
         })
     }
@@ -244,25 +263,49 @@ impl Coder {
             keyframe: stats.keyframe,
             h264: Some(stats),
             measured: None,
+            coded_ssim: None,
             times: Default::default(),
         })
     }
 
-    /// Compares the luma a decoder will see with the source's: as it is where H.264 takes it so, else as JFIF has it.
-    fn measure(&mut self, frame: &Frame<'_>, codec: Codec) -> Result<Quality> {
-        let is_taken_as_it_is = codec == Codec::H264 && matches!(frame.format(), PixelFormat::I420 | PixelFormat::Nv12);
-        if !is_taken_as_it_is {
-            self.rows.luma_plane(self.level, frame, &mut self.luma)?;
+    /// Compares the luma a screen will show with the source's: as it is where H.264 takes it so, else as JFIF has it.
+    fn measure(&mut self, source: &Frame<'_>, codec: Codec) -> Result<Quality> {
+        if codec == Codec::Lossless {
+            return Ok(Quality { psnr_db: f64::INFINITY, ssim: 1.0 });
         }
-        let seen = self.reconstruction(codec).ok_or_else(|| Error::Internal {
-            what: "quality",
-            detail: "the encoder kept no reconstruction".to_owned(),
-        })?;
-        let source = if is_taken_as_it_is {
-            *frame
-        } else {
-            Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), &self.luma)?
-        };
-        quality::compare(self.level, source.plane(0), seen.plane(0), &self.pool)
+        let mut luma = std::mem::take(&mut self.luma);
+        let measured = self.luma(source, codec, &mut luma).and_then(|source| {
+            let seen = match codec {
+                Codec::Jpeg => self.jpeg.reconstruction(),
+                Codec::H264 => self.h264.as_ref().and_then(|encoder| encoder.reconstruction()),
+                Codec::Lossless => None,
+            };
+            let seen = seen.ok_or_else(|| Error::Internal {
+                what: "quality",
+                detail: "the encoder kept no reconstruction".to_owned(),
+            })?;
+            self.screen.compare(self.level, source, seen.plane(0), &self.pool)
+        });
+        self.luma = luma;
+        measured
+    }
+
+    /// SSIM that a source keeps at a size, before anything is coded.
+    pub(crate) fn ssim_of_size(&mut self, source: &Frame<'_>, codec: Codec, scale: Scale) -> Result<f64> {
+        let mut luma = std::mem::take(&mut self.luma);
+        let measured = self
+            .luma(source, codec, &mut luma)
+            .and_then(|source| self.screen.ssim_of_size(self.level, source, scale, &self.pool));
+        self.luma = luma;
+        measured
+    }
+
+    /// Luma of a frame: its own, or in `converted`.
+    fn luma<'a>(&mut self, frame: &Frame<'a>, codec: Codec, converted: &'a mut Vec<u8>) -> Result<Plane<'a>> {
+        if codec == Codec::H264 && matches!(frame.format(), PixelFormat::I420 | PixelFormat::Nv12) {
+            return Ok(frame.plane(0));
+        }
+        self.rows.luma_plane(self.level, frame, converted)?;
+        Ok(Frame::new(PixelFormat::Gray8, frame.width(), frame.height(), converted)?.plane(0))
     }
 }

@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use super::promise::Kept;
-use super::size::Settled;
-use super::{Event, Failed, Fallback, PacketInfo, Session, StageTimes, Stamp};
+use super::{Coded, Event, Failed, Fallback, PacketInfo, Session, StageTimes, Stamp};
 use crate::codec::Codec;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::rate::{Goal, Plan, Scale};
-
-/// Silence of the link after which a frame that asks it is a small picture instead of a poor one.
-pub(super) const SILENCE: Duration = Duration::from_millis(100);
 
 impl Session {
     /// Codes a frame to `ready` and `data`, or tells why not.
@@ -28,7 +24,6 @@ impl Session {
                 let is_start = info.keyframe && info.codec == self.config.codec;
                 self.keyframe_wanted = (self.keyframe_wanted && !is_start) || info.codec != self.config.codec;
                 self.until_coded = info.plan.frame_divisor - 1;
-                self.learn(&info);
                 self.stats.count_packet(&info);
                 self.ready = Some(info);
             }
@@ -45,10 +40,10 @@ impl Session {
     fn try_compress(&mut self, stamp: Stamp, source: &Frame<'_>, now: Duration) -> Result<PacketInfo> {
         let mut plan = self.plan(now);
         let first = plan.scale;
-        let (mut kept, mut resize_us) = self.code(&plan, source, now)?;
-        while let Some(smaller) = self.smaller(&plan, &kept, now) {
+        let (mut kept, mut resize_us) = self.code(&plan, source)?;
+        while let Some(smaller) = self.smaller(&plan, &kept) {
             plan = self.plan_at(smaller, now);
-            let (again, took_us) = self.code(&plan, source, now)?;
+            let (again, took_us) = self.code(&plan, source)?;
             kept = Kept {
                 encode_us: kept.encode_us + again.encode_us,
                 measure_us: kept.measure_us + again.measure_us,
@@ -56,12 +51,14 @@ impl Session {
             };
             resize_us += took_us;
         }
-        self.settle(first, plan.scale, now);
-        if kept.coded.measured.is_some() {
-            self.size.note_picture(kept.fallback == Some(Fallback::Budget));
+        let wanted = self.wanted().scale;
+        if plan.scale < first && first > self.ladder.scale() {
+            self.ladder.refuse(first, self.kbps(), now);
         }
+        self.ladder.note(wanted, plan.scale, self.kbps(), now);
         self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
         let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
+        self.learn(&kept, f64::from(width) * f64::from(height));
         let mut info = PacketInfo {
             stamp,
             codec: kept.codec,
@@ -88,7 +85,7 @@ impl Session {
     }
 
     /// Codes a frame by a plan, to `data`. Returns the microseconds of resizing it as well.
-    fn code(&mut self, plan: &Plan, source: &Frame<'_>, now: Duration) -> Result<(Kept, u64)> {
+    fn code(&mut self, plan: &Plan, source: &Frame<'_>) -> Result<(Kept, u64)> {
         let start = self.coder.now();
         let frame = if plan.scale == Scale::FULL {
             *source
@@ -100,49 +97,44 @@ impl Session {
         let resize_us = self.coder.now().saturating_sub(start).as_micros() as u64;
         self.data.clear();
         let preset = self.effort.preset();
-        let matters = self.is_silent(now) || self.is_steered() && self.sent_at.is_none();
-        let kept = self.promise.keep(&mut self.coder, &self.config, preset, (plan, matters), &frame, &mut self.data)?;
+        let matters = self.is_steered() && self.sent_at.is_none();
+        let kept = self.promise.keep(
+            &mut self.coder,
+            &self.config,
+            preset,
+            (plan, matters),
+            (source, &frame),
+            &mut self.data,
+        )?;
         if kept.codec == Codec::H264 {
             self.effort.note(Duration::from_micros(kept.encode_us));
         }
         Ok((kept, resize_us))
     }
 
-    /// Whether the link has been silent for so long that a picture is made for it. What is left of its window may be too little for
-    /// one, and empty frames would never fill it.
-    fn is_silent(&self, now: Duration) -> bool {
-        self.is_steered() && self.controller.unheard(now).is_some_and(|silence| silence >= SILENCE)
-    }
-
-    /// The size to code a frame at instead, whose picture as coded doesn't keep its floor with the bytes that the link takes: where
-    /// the stream begins, or nothing is to be lost by it, as little gets through.
-    fn smaller(&self, plan: &Plan, kept: &Kept, now: Duration) -> Option<Scale> {
+    /// The size to begin a stream at instead, whose picture as coded doesn't keep its floor with the bytes that may be sent before the
+    /// link is known, where a smaller one is expected to look better.
+    fn smaller(&self, plan: &Plan, kept: &Kept) -> Option<Scale> {
         let is_short = kept.fallback == Some(Fallback::Budget) && kept.codec == self.config.codec;
-        let may_begin = self.sent_at.is_none() || self.is_silent(now) && self.config.codec == Codec::H264;
-        if self.is_steered() && is_short && may_begin { self.goal().smaller(plan.scale) } else { None }
+        if !(self.is_steered() && self.sent_at.is_none() && is_short) {
+            return None;
+        }
+        let smaller = self.goal().smaller(plan.scale)?;
+        let Coded { quality, keyframe, bytes, measured, .. } = kept.coded;
+        let goal = self.goal().of_content(plan.scale, quality, keyframe, bytes);
+        let ssim = measured.filter(|_| !kept.is_blank()).map_or(0.0, |measured| measured.ssim);
+        (goal.expected_ssim(smaller, bytes as f64, true) > ssim).then_some(smaller)
     }
 
-    /// Keeps in mind that a frame that was planned at `planned` is coded at `scale`.
-    fn settle(&mut self, planned: Scale, scale: Scale, now: Duration) {
-        let for_silence = self.sent_at.is_some() && self.is_silent(now);
-        let settled = Settled { wanted: self.wanted().scale, planned, scale, for_silence };
-        self.size.settle(&settled, self.kbps(), now);
-    }
-
-    /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing, nor
-    /// does one whose size isn't the usual one.
-    fn learn(&mut self, info: &PacketInfo) {
-        let has_half = |link_bytes: u32| 2 * info.compressed_bytes <= link_bytes as usize;
-        let is_empty = info.fallback == Some(Fallback::Budget) && info.plan.link_bytes.is_some_and(has_half);
-        if is_empty || self.size.is_makeshift() {
+    /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing.
+    fn learn(&mut self, kept: &Kept, pixels: f64) {
+        if kept.is_blank() {
             return;
         }
-        let pixels = f64::from(info.width) * f64::from(info.height);
-        match info.codec {
-            Codec::Jpeg => {
-                self.complexity = Goal::learn(self.complexity, pixels, info.quality, info.compressed_bytes);
-            }
-            Codec::H264 => self.h264.learn(pixels, info.quality, info.keyframe, info.compressed_bytes),
+        let Coded { quality, keyframe, bytes, .. } = kept.coded;
+        match kept.codec {
+            Codec::Jpeg => self.complexity = Goal::learn(self.complexity, pixels, quality, bytes),
+            Codec::H264 => self.h264.learn(pixels, quality, keyframe, bytes),
             Codec::Lossless => {}
         }
     }

@@ -145,7 +145,7 @@ impl SessionConfig {
         let raw = self.format.frame_bytes(self.width, self.height);
         match self.codec {
             // Coefficients, reconstruction, and frames held back and scaled.
-            Codec::Jpeg => 11 * pixels + 3 * raw + (64 << 10),
+            Codec::Jpeg => 12 * pixels + 3 * raw + (64 << 10),
             // Five frames' worth: that before, residuals, the packet as it grows, and what is held back.
             Codec::Lossless => raw * 11 / 2 + (320 << 10),
             // Pictures to predict from with their finer positions, what was acknowledged, and macroblocks' memory.

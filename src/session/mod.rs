@@ -36,8 +36,8 @@ mod faults;
 mod link;
 mod output;
 mod promise;
+mod screen;
 mod sent;
-mod size;
 mod stats;
 
 use std::collections::VecDeque;
@@ -54,17 +54,17 @@ pub use stats::{Recent, Stats};
 use crate::codec::{Cancel, Codec};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, FrameBuf};
-use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, NetworkConditions, Plan, Receipt, Scale};
+use crate::rate::{Cbr, Complexity, Controller, Goal, Hints, Ladder, NetworkConditions, Plan, Receipt, Scale};
 use crate::resize::Resizer;
-use compress::SILENCE;
 use link::Link;
 use promise::Promise;
 use sent::{Found, Sent};
-use size::Size;
 
 /// Answers that may wait for a poll; a caller who never polls is refused further frames.
 const MAX_EVENTS: usize = 64;
 
+/// Silence of the link after which no frame waits for more room.
+const SILENCE: Duration = Duration::from_millis(100);
 /// Part of what may be in flight at most for which a frame waits.
 const NEARLY_ALL: f64 = 0.8;
 
@@ -107,7 +107,7 @@ pub struct Session {
     bitrate: Option<Cbr>,
     complexity: f64,
     h264: Complexity,
-    size: Size,
+    ladder: Ladder,
     sent: Sent,
     /// When the last packet was made.
     sent_at: Option<Duration>,
@@ -144,7 +144,7 @@ impl Session {
             scaled: FrameBuf::zeroed(config.format, 1, 1)?,
             complexity: 1.0,
             h264: Complexity::default(),
-            size: Size::new(),
+            ladder: Ladder::new(),
             sent: Sent::default(),
             sent_at: None,
             keyframe_wanted: true,
@@ -265,18 +265,14 @@ impl Session {
     pub fn plan(&self, now: Duration) -> Plan {
         let wanted = self.wanted();
         let scale = if self.is_steered() { self.step(wanted.scale, now) } else { wanted.scale };
-        if scale == wanted.scale && !self.size.is_makeshift() {
-            self.bind(wanted, now)
-        } else {
-            self.plan_at(scale, now)
-        }
+        if scale == wanted.scale { self.bind(wanted, now) } else { self.plan_at(scale, now) }
     }
 
     /// The plan of the next frame at `now` at a size that is decided already.
     fn plan_at(&self, scale: Scale, now: Duration) -> Plan {
         let mut plan = self.goal().plan_at(scale, self.network().as_ref());
         if self.config.codec == Codec::H264 {
-            plan.keyframe = self.keyframe_wanted || scale != self.size.last();
+            plan.keyframe = self.keyframe_wanted || scale != self.ladder.scale();
         }
         self.bind(plan, now)
     }
@@ -289,7 +285,8 @@ impl Session {
         }
         if self.is_steered() {
             let needed_bytes = self.goal().needed(&plan);
-            self.controller.bind(&mut plan, needed_bytes, now);
+            let is_larger = self.sent_at.is_some() && plan.scale > self.ladder.scale();
+            self.controller.bind(&mut plan, needed_bytes, is_larger, now);
         }
         if let Some(bitrate) = &self.bitrate {
             bitrate.bind(&mut plan, self.config.fps, now);
@@ -297,36 +294,26 @@ impl Session {
         plan
     }
 
-    /// The plan of the size that is wanted in the long run: a larger one only where the link has time to spare, and a smaller one
-    /// where pictures keep missing their floor, whatever they were expected to need.
+    /// The plan of the size that is wanted in the long run.
     fn wanted(&self) -> Plan {
-        let (goal, network) = (self.goal(), self.network());
-        let plan = goal.plan(network.as_ref());
-        if !self.is_steered() {
-            return plan;
-        }
-        let most = match goal.smaller(goal.scale) {
-            Some(smaller) if self.size.misses_often() => smaller,
-            _ if !self.controller.has_time_to_spare() => goal.scale,
-            _ => Scale::FULL,
-        };
-        if plan.scale > most && self.sent_at.is_some() { goal.plan_at(most, network.as_ref()) } else { plan }
+        self.goal().plan(self.network().as_ref())
     }
 
     /// The size of a frame for which `wanted` is wanted: at first one that fits what may be sent then, and a larger one only when
     /// there is room for its first picture.
     fn step(&self, wanted: Scale, now: Duration) -> Scale {
         let goal = self.goal();
-        let budget = || self.controller.budget(now).map_or(0.0, f64::from);
         if self.sent_at.is_none() {
-            let is_too_large = |scale: &Scale| goal.least_first_bytes(*scale) > budget();
+            let budget = self.controller.budget(now).map_or(0.0, f64::from);
+            let is_too_large = |scale: &Scale| goal.least_first_bytes(*scale) > budget;
             return std::iter::successors(Some(wanted), |scale| goal.smaller(*scale).filter(|_| is_too_large(scale)))
                 .last()
                 .unwrap_or(wanted);
         }
-        let scale = self.size.step(wanted, self.kbps(), now);
-        let last = self.size.last();
-        if scale > last && budget() < goal.least_first_bytes(scale) { last } else { scale }
+        let (scale, last) = (self.ladder.step(wanted, self.kbps(), now), self.ladder.scale());
+        let budget = self.controller.budget_for_larger(now).map_or(0.0, f64::from);
+        let fits = |scale: &Scale| *scale <= last || goal.least_first_bytes(*scale) <= budget;
+        std::iter::successors(Some(scale), |scale| goal.smaller(*scale)).find(fits).unwrap_or(last).max(scale.min(last))
     }
 
     /// What the link carries, kbit/s, as far as is known.
@@ -342,11 +329,13 @@ impl Session {
             raw_bytes: self.config.format.frame_bytes(self.config.width, self.config.height),
             fps: self.config.fps,
             mode: self.config.mode,
+            utilisation: if self.is_steered() { self.controller.utilisation() } else { self.config.mode.utilisation() },
             target_reduction: self.config.target_reduction,
             complexity: self.complexity,
             h264: self.h264,
-            floor_quality: self.promise.needed_quality(),
-            scale: self.size.usual(),
+            appearance: self.promise.appearance(),
+            floor: self.config.floor(),
+            scale: self.ladder.scale(),
             keyframe: self.keyframe_wanted,
         }
     }

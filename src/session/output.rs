@@ -64,9 +64,9 @@ pub struct PacketInfo {
     pub preset: Option<Preset>,
     /// The decision it came from.
     pub plan: Plan,
-    /// PSNR of luma against the source at the packet's size, dB; `None` where not measured, or infinite.
+    /// PSNR of luma on a screen of the source's size, dB: a smaller picture is enlarged bilinearly. `None` where not measured, or infinite.
     pub psnr_db: Option<f64>,
-    /// SSIM of luma against the source at the packet's size; `None` where not measured.
+    /// SSIM of luma there; `None` where not measured.
     pub ssim: Option<f64>,
     /// Time it took; zero where the engine was given no clock.
     pub times: StageTimes,

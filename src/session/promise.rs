@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::codec::h264::{H264Config, Preset};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::rate::{Plan, Reason, usual_bytes};
+use crate::rate::{Appearance, Plan, Reason, Scale, usual_bytes};
 use crate::session::coder::{Coded, Coder, Order};
 use crate::session::config::SessionConfig;
 use crate::session::output::Fallback;
@@ -17,11 +17,6 @@ const PROBE_INTERVAL: u32 = 30;
 const MAX_FLOOR_PASSES: u32 = 3;
 /// Highest quality the floor or a bit rate may ask for.
 const MAX_QUALITY: u8 = 98;
-
-/// How far over the floor, as a part of what is left to 1, the quality aims that sizes are chosen for: frames differ.
-const FLOOR_MARGIN: f64 = 0.25;
-/// How fast that quality is followed, up and down.
-const NEED_SPEEDS: (f64, f64) = (0.2, 0.02);
 /// Over the expected bytes of a second try, so that it rarely is for nothing.
 const RETRY_MARGIN: f64 = 1.3;
 
@@ -30,8 +25,7 @@ const RETRY_MARGIN: f64 = 1.3;
 pub(crate) struct Promise {
     /// Lowest quality that kept the floor of late; 0 where the plan's own does.
     floor_quality: u8,
-    /// Quality that frames need to keep the floor, on average; none before one was measured.
-    needed: Option<f64>,
+    appearance: Appearance,
     until_probe: u32,
     late: bool,
 }
@@ -52,53 +46,59 @@ impl Promise {
         self.late = late;
     }
 
-    /// The quality that this content needs to keep the floor with something to spare; 0 where nothing is known.
-    pub(crate) fn needed_quality(&self) -> u8 {
-        self.needed.map_or(0, |quality| quality.round() as u8)
+    /// How this content looks, as far as is known.
+    pub(crate) fn appearance(&self) -> Appearance {
+        self.appearance
     }
 
-    /// Codes `frame` as planned, with H.264's `preset`, at a higher quality where the floor needs it: over the reduction promised if
-    /// need be, never over what the link carries. What
-    /// `matters` is always measured.
+    /// Codes `frame`, which is `source` at the size planned, as planned, with H.264's `preset`, at a higher quality where the floor
+    /// needs it: over the reduction promised if need be, never over what the link carries. What `matters` is always measured.
     pub(crate) fn keep(
         &mut self,
         coder: &mut Coder,
         config: &SessionConfig,
         preset: Preset,
         (plan, matters): (&Plan, bool),
-        frame: &Frame<'_>,
+        (source, frame): (&Frame<'_>, &Frame<'_>),
         out: &mut Vec<u8>,
     ) -> Result<Kept> {
-        let mut order = self.order(config, preset, plan);
-        order.measure |= matters;
-        let mut kept = self.code_somehow(coder, frame, &mut order, out)?;
+        let probes = self.probe_due() || matters;
+        let mut order = self.order(config, preset, plan, probes);
+        let mut kept = code_somehow(coder, (source, frame), &mut order, out)?;
         if kept.codec == Codec::Lossless {
             return Ok(kept);
         }
         let limit = link_bytes(plan);
         if kept.codec == Codec::Jpeg && !link_limits(plan) && kept.coded.quality < self.floor_quality {
-            self.code_finer(&mut kept, (coder, frame), (&mut order, plan), self.floor_quality, out)?;
+            code_finer(&mut kept, coder, (source, frame), (&mut order, plan), self.floor_quality, out)?;
+        }
+        if probes && link_limits(plan) {
+            self.learn_size(&mut kept, coder, source, plan.scale)?;
         }
         let floor = config.floor();
         let mut passes = if self.late { 0 } else { MAX_FLOOR_PASSES };
         while let Some(measured) = kept.coded.measured.filter(|measured| measured.ssim < floor) {
-            let finer = finer(kept.coded.quality, measured.ssim, floor);
-            let has_room = limit.is_none_or(|limit| kept.may_stay_within(finer, limit));
+            // What a smaller size takes, no quality brings back.
+            let of_size = self.appearance.ssim_of_size(plan.scale);
+            let finer = finer(kept.coded.quality, measured.ssim / of_size, floor / of_size);
+            let is_possible = floor < of_size;
+            let has_room = is_possible && limit.is_none_or(|limit| kept.may_stay_within(finer, limit));
             if !has_room || passes == 0 || finer == kept.coded.quality || kept.codec == Codec::Lossless {
                 kept.fallback = kept.fallback.or(Some(Fallback::Budget));
-                self.note_need(&kept, floor);
+                self.learn_coding(&kept);
                 // The next frame is finer at once, where this one left room.
-                if limit.is_some_and(|limit| 2 * kept.coded.bytes <= limit) && passes > 0 && !kept.is_blank() {
+                let left_room = limit.is_some_and(|limit| 2 * kept.coded.bytes <= limit);
+                if is_possible && left_room && passes > 0 && !kept.is_blank() {
                     self.floor_quality = finer;
                 }
                 return Ok(kept);
             }
             passes -= 1;
-            self.code_finer(&mut kept, (coder, frame), (&mut order, plan), finer, out)?;
+            code_finer(&mut kept, coder, (source, frame), (&mut order, plan), finer, out)?;
             self.floor_quality = finer;
         }
-        self.note_need(&kept, floor);
-        let allowed = (1.0 - config.reduction()) * frame.raw_bytes() as f64;
+        self.learn_coding(&kept);
+        let allowed = (1.0 - config.reduction()) * source.raw_bytes() as f64;
         let allowed = allowed.min(plan.budget_bytes.map_or(f64::MAX, f64::from));
         if kept.coded.bytes as f64 > allowed && kept.fallback.is_none() {
             kept.fallback = Some(Fallback::QualityFloor);
@@ -111,7 +111,7 @@ impl Promise {
     }
 
     /// What is asked of the encoder at first.
-    fn order(&mut self, config: &SessionConfig, preset: Preset, plan: &Plan) -> Order {
+    fn order(&self, config: &SessionConfig, preset: Preset, plan: &Plan, probes: bool) -> Order {
         let floor_rules = !link_limits(plan) && self.floor_quality >= plan.quality;
         let most = |bytes: Option<u32>| bytes.map(|bytes| bytes as usize);
         // H.264 finds the quality for its bytes by itself, so it is told the best that is of use.
@@ -131,60 +131,24 @@ impl Promise {
             max_bytes: if floor_rules { most(plan.link_bytes) } else { most(plan.budget_bytes) },
             temporal: true,
             keyframe: plan.keyframe,
-            measure: config.measure_quality || self.probe_due(),
+            measure: config.measure_quality || probes,
         }
     }
 
-    /// Codes again at a higher quality, within what the link carries.
-    fn code_finer(
-        &self,
-        kept: &mut Kept,
-        (coder, frame): (&mut Coder, &Frame<'_>),
-        (order, plan): (&mut Order, &Plan),
-        quality: u8,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        (order.quality, order.target_bytes, order.max_bytes) = (quality, None, link_bytes(plan));
-        // What the packet before brought is thrown away with it. As H.264 it begins anew: the encoder would predict from a picture
-        // that no receiver has.
-        order.keyframe = true;
-        out.clear();
-        let again = self.code_somehow(coder, frame, order, out)?;
-        *kept = Kept {
-            encode_us: kept.encode_us + again.encode_us,
-            measure_us: kept.measure_us + again.measure_us,
-            ..again
-        };
+    /// Follows what coding takes of this content's SSIM.
+    fn learn_coding(&mut self, kept: &Kept) {
+        if let Some(ssim) = kept.coded.coded_ssim.filter(|_| !kept.is_blank()) {
+            self.appearance.learn_coding(kept.coded.quality, ssim);
+        }
+    }
+
+    /// Measures what the size takes of this content's SSIM, or what the next smaller one would.
+    fn learn_size(&mut self, kept: &mut Kept, coder: &mut Coder, source: &Frame<'_>, scale: Scale) -> Result<()> {
+        let start = coder.now();
+        let scale = scale.min(Scale::LADDER[1]);
+        self.appearance.learn_size(scale, coder.ssim_of_size(source, kept.codec, scale)?);
+        kept.measure_us += micros(coder.now().saturating_sub(start));
         Ok(())
-    }
-
-    /// Follows the quality that would have kept the floor.
-    fn note_need(&mut self, kept: &Kept, floor: f64) {
-        let Some(measured) = kept.coded.measured.filter(|_| !kept.is_blank()) else { return };
-        let aim = floor + (1.0 - floor) * FLOOR_MARGIN;
-        let seen = quality_for(kept.coded.quality, measured.ssim, aim).clamp(1.0, 100.0);
-        let before = *self.needed.get_or_insert(seen);
-        let speed = if seen > before { NEED_SPEEDS.0 } else { NEED_SPEEDS.1 };
-        self.needed = Some(before + speed * (seen - before));
-    }
-
-    /// Codes at any price: over a budget nothing fits, and losslessly where the codec fails.
-    fn code_somehow(&self, coder: &mut Coder, frame: &Frame<'_>, order: &mut Order, out: &mut Vec<u8>) -> Result<Kept> {
-        let (coded, fallback) = match coder.code(frame, order, out) {
-            Ok(coded) => (coded, None),
-            Err(Error::Budget { .. }) => {
-                (order.quality, order.target_bytes, order.max_bytes) = (1, None, None);
-                (coder.code(frame, order, out)?, Some(Fallback::Budget))
-            }
-            Err(error @ Error::Internal { .. }) if order.codec != Codec::Lossless => {
-                tracing::warn!(%error, "codec failed, falling back to lossless");
-                *order = Order { measure: order.measure, ..Order::still(Codec::Lossless) };
-                (coder.code(frame, order, out)?, Some(Fallback::CodecError))
-            }
-            Err(error) => return Err(error),
-        };
-        let [encode, measure] = coded.times.map(micros);
-        Ok(Kept { codec: order.codec, coded, encode_us: encode, measure_us: measure, fallback })
     }
 
     fn probe_due(&mut self) -> bool {
@@ -210,6 +174,50 @@ impl Kept {
         let bytes = self.coded.bytes as f64 * usual(quality) / usual(self.coded.quality);
         self.coded.keyframe && bytes * RETRY_MARGIN <= limit as f64
     }
+}
+
+/// Codes again at a higher quality, within what the link carries.
+fn code_finer(
+    kept: &mut Kept,
+    coder: &mut Coder,
+    frames: (&Frame<'_>, &Frame<'_>),
+    (order, plan): (&mut Order, &Plan),
+    quality: u8,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    (order.quality, order.target_bytes, order.max_bytes) = (quality, None, link_bytes(plan));
+    // What the packet before brought is thrown away with it. As H.264 it begins anew: the encoder would predict from a picture
+    // that no receiver has.
+    order.keyframe = true;
+    out.clear();
+    let again = code_somehow(coder, frames, order, out)?;
+    *kept =
+        Kept { encode_us: kept.encode_us + again.encode_us, measure_us: kept.measure_us + again.measure_us, ..again };
+    Ok(())
+}
+
+/// Codes at any price: over a budget nothing fits, and losslessly where the codec fails.
+fn code_somehow(
+    coder: &mut Coder,
+    (source, frame): (&Frame<'_>, &Frame<'_>),
+    order: &mut Order,
+    out: &mut Vec<u8>,
+) -> Result<Kept> {
+    let (coded, fallback) = match coder.code_for(source, frame, order, out) {
+        Ok(coded) => (coded, None),
+        Err(Error::Budget { .. }) => {
+            (order.quality, order.target_bytes, order.max_bytes) = (1, None, None);
+            (coder.code_for(source, frame, order, out)?, Some(Fallback::Budget))
+        }
+        Err(error @ Error::Internal { .. }) if order.codec != Codec::Lossless => {
+            tracing::warn!(%error, "codec failed, falling back to lossless");
+            *order = Order { measure: order.measure, ..Order::still(Codec::Lossless) };
+            (coder.code_for(source, frame, order, out)?, Some(Fallback::CodecError))
+        }
+        Err(error) => return Err(error),
+    };
+    let [encode, measure] = coded.times.map(micros);
+    Ok(Kept { codec: order.codec, coded, encode_us: encode, measure_us: measure, fallback })
 }
 
 /// Whether what the link carries is why the plan is as it is.

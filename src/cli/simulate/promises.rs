@@ -32,7 +32,7 @@ pub(crate) struct Fallbacks {
     pub(super) codec_error: u64,
 }
 
-/// The same in figures. SSIM is at the packets' own sizes, as it is promised.
+/// The same in figures.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Kept {
     pub(super) packets: u64,

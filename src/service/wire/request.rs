@@ -8,7 +8,7 @@ use crate::codec::Codec;
 use crate::codec::jpeg::Subsampling;
 use crate::frame::PixelFormat;
 use crate::limits::Limits;
-use crate::rate::{Complexity, Goal, NetworkConditions, Receipt, Scale};
+use crate::rate::{Appearance, Complexity, Goal, NetworkConditions, Receipt, Scale};
 use crate::service::proto;
 use crate::service::refusal::Refusal;
 use crate::service::wire::check::{self, Faults, network_faults};
@@ -298,10 +298,12 @@ pub(crate) fn hint_query(request: &proto::GetCompressionHintsRequest, limits: &L
                 raw_bytes: format.frame_bytes(request.width, request.height),
                 fps: numbers.fps,
                 mode: mode?,
+                utilisation: mode?.utilisation(),
                 target_reduction: None,
                 complexity: 1.0,
                 h264: Complexity::default(),
-                floor_quality: 0,
+                appearance: Appearance::default(),
+                floor: mode?.min_ssim(),
                 scale: Scale::FULL,
                 keyframe: false,
             },
