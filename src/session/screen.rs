@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_smaller_size_takes_what_is_fine_and_leaves_what_is_smooth() {
-        let (smooth, fine) = (plane(|x, y| (x + y) as u8), plane(|x, y| (x * 37 ^ y * 91) as u8));
+        let (smooth, fine) = (plane(|x, y| (x + y) as u8), plane(|x, y| ((x * 37) ^ (y * 91)) as u8));
         let (pool, mut screen, level) = (pool(), Screen::new(), Level::new());
         let mut kept =
             |picture: &FrameBuf, scale| screen.ssim_of_size(level, picture.as_frame().plane(0), scale, &pool).unwrap();
