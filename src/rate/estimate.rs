@@ -24,6 +24,8 @@ const LONGEST_BEAT_MS: f64 = 200.0;
 /// Longest time that a packet may have taken for what was missing in it, ms, and the part of it that is left out.
 const LONGEST_UNFILLED_MS: f64 = 25.0;
 const BELIEVED: f64 = 0.5;
+/// Part of a packet's bytes from which on one is full: packets have headers, and not all paths take the largest.
+const FULL: f64 = 0.75;
 /// How many times what was carried the rate may grow to without being seen; over how long that is taken, and how long it counts, ms.
 const MOST_UNSEEN: f64 = 10.0;
 const CARRIED_MS: f64 = 300.0;
@@ -60,8 +62,8 @@ pub(crate) struct Estimate {
     receipts: u64,
     /// When the first receipt came, ms.
     heard_ms: f64,
-    /// How full the last packet was.
-    last_packet: f64,
+    /// Whether the last receipt brought a full packet.
+    was_full: bool,
     /// What was carried of late, whether the link was busy with it or not, and at most.
     carried: f64,
     carried_most: f64,
@@ -88,7 +90,7 @@ impl Estimate {
             lowest: Lowest { rates, second: 0 },
             receipts: 0,
             heard_ms: 0.0,
-            last_packet: 1.0,
+            was_full: false,
             carried: 0.0,
             carried_most: 0.0,
             expected: rate,
@@ -144,8 +146,7 @@ impl Estimate {
     pub(crate) fn take(&mut self, brought: &Brought, now_ms: f64, since_receipt_ms: f64, round_trip_ms: f64) {
         self.carry(brought.bytes, since_receipt_ms.max(0.0));
         let busy_ms = self.busy_ms(brought);
-        let packets = brought.bytes / PACKET_BYTES;
-        self.last_packet = packets + 1.0 - packets.ceil();
+        self.was_full = (FULL * PACKET_BYTES..=PACKET_BYTES).contains(&brought.bytes);
         self.delivery.add(brought.received_ms, brought.bytes, busy_ms);
         self.variation.note(brought.bytes, busy_ms);
         if self.receipts == 0 {
@@ -163,11 +164,9 @@ impl Estimate {
         }
         let busy_ms = queued_ms.min(since_before_ms).max(0.0);
         let beat_ms = (PACKET_BYTES / self.long.max(LEAST_RATE)).min(LONGEST_BEAT_MS);
-        // What fills no packet, and had no room beside what came before, may have taken as long as if it did. Not all links carry whole
-        // packets at a time, so half of that is believed.
-        let packets = bytes / PACKET_BYTES;
-        let had_room = self.last_packet + packets <= 1.0;
-        let unfilled = if had_room { 0.0 } else { packets.ceil() - packets };
+        // The rest of a frame that came after a full packet may have taken as long as if it were one. Not all links carry whole packets at
+        // a time, so half of that is believed.
+        let unfilled = if self.was_full { (1.0 - bytes / PACKET_BYTES).max(0.0) } else { 0.0 };
         let unfilled_ms = BELIEVED * (unfilled * beat_ms).min(LONGEST_UNFILLED_MS);
         if queued_ms >= since_before_ms {
             return (busy_ms - unfilled_ms).max(busy_ms.min(bytes / self.expected));

@@ -15,7 +15,7 @@ const SPARE_MS: f64 = 1.5;
 /// How much queue a mode takes for how much of a link that varies, ms: what is to wait for it when a frame is sent.
 const fn mode_ms(mode: Mode) -> f64 {
     match mode {
-        Mode::Conservative => 8.5,
+        Mode::Conservative => 10.0,
         Mode::Adaptive => 42.5,
         Mode::Aggressive => 84.0,
     }
