@@ -106,7 +106,7 @@ async fn its_settings_are_kept_and_their_faults_are_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thin_link_gets_smaller_pictures_that_begin_anew() {
     let server = start(config()).await;
-    let network = proto::NetworkConditions { bandwidth_kbps: 100.0, ..Default::default() };
+    let network = proto::NetworkConditions { bandwidth_kbps: 64.0, ..Default::default() };
     let (mut talk, _) =
         opened(&mut server.client().await, proto::Open { max_latency_ms: 100, ..open_i420(640, 360) }).await;
     let first = frames(&mut talk, 1..=2, (640, 360)).await;
