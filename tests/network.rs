@@ -106,7 +106,7 @@ fn steps(rates: &[(f64, f64)], end_s: f64) -> Trace {
 #[test]
 fn steady_links_are_used_without_a_queue() {
     // Where a packet takes 24 or 12 ms, one that comes a packet later is that much later.
-    for (kbps, longest_ms) in [(500.0, 100.0), (1_000.0, 65.0), (4_000.0, 50.0), (20_000.0, 50.0), (100_000.0, 50.0)] {
+    for (kbps, longest_ms) in [(500.0, 100.0), (1_000.0, 62.0), (4_000.0, 50.0), (20_000.0, 50.0), (100_000.0, 50.0)] {
         let mut watched = Watched::new(Mode::Adaptive);
         // Trust in a link comes with ten seconds of it.
         let config = SimulationConfig { warm_up_seconds: 15.0, ..config(Trace::constant(kbps).unwrap(), 40.0) };

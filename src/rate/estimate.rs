@@ -24,6 +24,8 @@ const LONGEST_BEAT_MS: f64 = 200.0;
 /// Longest time that a packet may have taken for what was missing in it, ms, and the part of it that is left out.
 const LONGEST_UNFILLED_MS: f64 = 25.0;
 const BELIEVED: f64 = 0.5;
+/// Beat up to which a frame is so many packets that it makes no odds, ms.
+const SHORT_BEAT_MS: f64 = 16.0;
 /// Part of a packet's bytes from which on one is full: packets have headers, and not all paths take the largest.
 const FULL: f64 = 0.75;
 /// How many times what was carried the rate may grow to without being seen; over how long that is taken, and how long it counts, ms.
@@ -167,7 +169,7 @@ impl Estimate {
         // The rest of a frame that came after a full packet may have taken as long as if it were one. Not all links carry whole packets at
         // a time, so half of that is believed.
         let unfilled = if self.was_full { (1.0 - bytes / PACKET_BYTES).max(0.0) } else { 0.0 };
-        let unfilled_ms = BELIEVED * (unfilled * beat_ms).min(LONGEST_UNFILLED_MS);
+        let unfilled_ms = BELIEVED * (unfilled * (beat_ms - SHORT_BEAT_MS).max(0.0)).min(LONGEST_UNFILLED_MS);
         if queued_ms >= since_before_ms {
             return (busy_ms - unfilled_ms).max(busy_ms.min(bytes / self.expected));
         }
