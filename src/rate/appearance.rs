@@ -5,14 +5,14 @@
 //! `SSIM = (1 - coarseness * usual loss at the quality) * (1 - detail) ^ loss of the size`
 //!
 //! Contents differ in two numbers: how many times the usual is lost by coding, and how much of what is to be seen is too fine for
-//! three quarters of the size. Over fifteen clips of people, sport, animation and screens at 100 to 1,600 kbit/s, a size chosen so
-//! comes within 0.003 of SSIM of the best, on average.
+//! three quarters of the size.
 
 use super::{Scale, model};
 
 /// Of a usual content.
 const USUAL_DETAIL: f64 = 0.03;
-/// How much more than 3/4 of the sides the other sizes lose, in logarithms of SSIM: geometric means over the same clips.
+/// How much more than 3/4 of the sides the other sizes lose, in logarithms of SSIM: geometric means over fifteen clips of people, sport,
+/// animation and screens.
 const SIZE_LOSS: [(Scale, f64); 5] = {
     let [full, three_quarters, half, three_eighths, quarter] = Scale::LADDER;
     [(full, 0.0), (three_quarters, 1.0), (half, 2.3), (three_eighths, 3.1), (quarter, 4.8)]
