@@ -78,7 +78,16 @@ impl Complexity {
     /// Follows a packet of `bytes` for a frame of `pixels` at `quality`. P frames are many and moody: they are followed more
     /// slowly.
     pub fn learn(&mut self, pixels: f64, quality: u8, keyframe: bool, bytes: usize) {
-        let seen = complexity(pixels, quality, keyframe, bytes);
+        self.follow(keyframe, complexity(pixels, quality, keyframe, bytes));
+    }
+
+    /// Follows a frame for which `bytes` were too few at the coarsest quality: it takes more.
+    pub(crate) fn learn_lack(&mut self, pixels: f64, keyframe: bool, bytes: u32) {
+        let least = complexity(pixels, 1, keyframe, bytes as usize);
+        self.follow(keyframe, least.max(self.of(keyframe)));
+    }
+
+    fn follow(&mut self, keyframe: bool, seen: f64) {
         if keyframe {
             self.keyframe += KEYFRAME_SPEED * (seen - self.keyframe);
         } else {
@@ -133,5 +142,15 @@ mod tests {
         }
         assert!((complexity.p_frame - 3.0).abs() < 0.01 && (complexity.keyframe - 0.5).abs() < 0.01, "{complexity:?}");
         assert!(usual_bytes(1e6, 80, false) > usual_bytes(1e6, 70, false));
+    }
+
+    #[test]
+    fn what_too_few_bytes_were_for_takes_more_than_them() {
+        let mut complexity = Complexity::default();
+        complexity.learn_lack(1e6, false, 100);
+        assert_eq!(complexity, Complexity::default(), "less than is thought anyway says nothing");
+        let bytes = 8.0 * usual_bytes(1e6, 1, false);
+        (0..200).for_each(|_| complexity.learn_lack(1e6, false, bytes as u32));
+        assert!(complexity.p_frame > 7.5 && complexity.p_frame_usual > 7.0, "{complexity:?}");
     }
 }

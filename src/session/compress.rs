@@ -58,7 +58,7 @@ impl Session {
         self.ladder.note(wanted, plan.scale, self.kbps(), now);
         self.sent.remember(stamp.frame_number, kept.coded.h264.map_or(0, |stats| stats.id));
         let (width, height) = (plan.scale.apply(source.width()), plan.scale.apply(source.height()));
-        self.learn(&kept, f64::from(width) * f64::from(height));
+        self.learn(&kept, &plan, f64::from(width) * f64::from(height));
         let mut info = PacketInfo {
             stamp,
             codec: kept.codec,
@@ -126,16 +126,14 @@ impl Session {
         (goal.expected_ssim(smaller, bytes as f64, true) > ssim).then_some(smaller)
     }
 
-    /// Corrects the byte model by what this content took. A picture that was left empty for want of bytes says nothing.
-    fn learn(&mut self, kept: &Kept, pixels: f64) {
-        if kept.is_blank() {
-            return;
-        }
+    /// Corrects the byte model by what this content took, or would have taken more than where nothing of it fitted.
+    fn learn(&mut self, kept: &Kept, plan: &Plan, pixels: f64) {
         let Coded { quality, keyframe, bytes, .. } = kept.coded;
-        match kept.codec {
-            Codec::Jpeg => self.complexity = Goal::learn(self.complexity, pixels, quality, bytes),
-            Codec::H264 => self.h264.learn(pixels, quality, keyframe, bytes),
-            Codec::Lossless => {}
+        match (kept.codec, plan.budget_bytes.filter(|_| kept.is_blank())) {
+            (Codec::Jpeg, _) => self.complexity = Goal::learn(self.complexity, pixels, quality, bytes),
+            (Codec::H264, Some(budget)) => self.h264.learn_lack(pixels, keyframe, budget),
+            (Codec::H264, None) => self.h264.learn(pixels, quality, keyframe, bytes),
+            (Codec::Lossless, _) => {}
         }
     }
 }
