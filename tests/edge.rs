@@ -1,11 +1,14 @@
 //! The service's program at its edges: killed, stopped, flooded and overfilled, in a process of its own.
 //!
 //! `AURALINK_TEST_PROGRAM` names another program to test, such as a release build whose figures count. `AURALINK_TEST_ROUNDS` has what
-//! is repeated a few times repeated so often; `AURALINK_SOAK_MINUTES` turns the soak on.
+//! is repeated a few times repeated so often; `AURALINK_ATTACK_SECONDS` has each flood made again and again for so long;
+//! `AURALINK_SOAK_MINUTES` turns the soak on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers may fail the test")]
 #![allow(clippy::print_stdout, reason = "figures are told to whoever asks for them")]
 
+#[path = "edge/attackers.rs"]
+mod attackers;
 #[path = "edge/client.rs"]
 mod client;
 #[path = "edge/dying.rs"]

@@ -1,8 +1,10 @@
-//! The bridge from tokio to a pool of compute threads: jobs run on rayon's threads and never on tokio's.
+//! The bridge from tokio to a pool of compute threads: jobs run on rayon's threads and never on tokio's, by [turns].
+//!
+//! [turns]: super::turns
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
@@ -12,6 +14,7 @@ use crate::codec::Cancel;
 use crate::engine::Engine;
 use crate::service::admission::{Admission, Delay, Shed};
 use crate::service::refusal::Refusal;
+use crate::service::turns::{Share, Turns};
 use crate::session::Coder;
 use tonic::Code;
 
@@ -20,10 +23,13 @@ use tonic::Code;
 pub(crate) struct Lane {
     engine: Engine,
     coders: Mutex<Vec<Coder>>,
-    waiting: Arc<AtomicUsize>,
+    turns: Arc<Mutex<Turns<Job>>>,
     busy: Arc<AtomicUsize>,
     delay: Arc<Mutex<Delay>>,
 }
+
+/// Is told how long it has waited, and when it starts in virtual time.
+type Job = Box<dyn FnOnce(Duration, u64) + Send>;
 
 /// Tells a job, when dropped, that nobody waits for it any more.
 struct CancelOnDrop(Cancel);
@@ -78,7 +84,7 @@ impl Lane {
         Ok(Self {
             engine: Engine::new(Arc::new(pool)).with_clock(clock),
             coders: Mutex::default(),
-            waiting: Arc::default(),
+            turns: Arc::default(),
             busy: Arc::default(),
             delay: Arc::new(Mutex::new(Delay::new(bounds))),
         })
@@ -94,7 +100,7 @@ impl Lane {
 
     /// Jobs that wait for a thread.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        lock(&self.turns).len()
     }
 
     /// Jobs that run; more than threads where one waits for its own parts.
@@ -104,44 +110,46 @@ impl Lane {
 
     /// What is to be shed, by how long jobs wait.
     pub(crate) fn shed(&self) -> Shed {
-        self.delay.lock().unwrap_or_else(PoisonError::into_inner).shed(clock())
+        lock(&self.delay).shed(clock())
     }
 
     /// How long a job has to wait at least, as things are.
     fn standing(&self) -> Duration {
-        self.delay.lock().unwrap_or_else(PoisonError::into_inner).standing(clock())
+        lock(&self.delay).standing(clock())
     }
 
-    /// Runs `work` on the pool. Dropping the future before the job has begun cancels it; later, the job learns of it where it
-    /// asks, and its encoders within a frame where they heed its flag.
+    /// Runs `work` on the pool, for whoever has that share of it. Dropping the future before the job has begun cancels it; later,
+    /// the job learns of it where it asks, and its encoders within a frame where they heed its flag.
     ///
     /// # Errors
     /// `INTERNAL` where the work panicked; the process and the pool live on.
     pub(crate) fn run<T: Send + 'static>(
         &self,
+        share: Share,
         work: impl FnOnce(&Running) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         let cancel = Cancel::default();
         let guard = CancelOnDrop(cancel.clone());
-        let queued = Instant::now();
-        let waiting = Arc::clone(&self.waiting);
-        let (busy, delay) = (Arc::clone(&self.busy), Arc::clone(&self.delay));
-        waiting.fetch_add(1, Ordering::Relaxed);
-        self.engine.pool().spawn(move || {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            let waited = queued.elapsed();
-            delay.lock().unwrap_or_else(PoisonError::into_inner).note(waited, clock());
+        let (busy, end) = (Arc::clone(&self.busy), share.end());
+        let job: Job = Box::new(move |queued, start| {
             if cancel.is_raised() {
                 return;
             }
             busy.fetch_add(1, Ordering::Relaxed);
-            let running = Running { queued: waited, cancel, deadline: None };
+            let running = Running { queued, cancel, deadline: None };
+            let began = Instant::now();
             let done = catch_unwind(AssertUnwindSafe(|| work(&running)));
+            // Before the answer, which may bring its stream's next job.
+            share.charge(start, began.elapsed());
             busy.fetch_sub(1, Ordering::Relaxed);
             // Nobody may be waiting any more, which is all right.
             let _ = answer.send(done);
         });
+        lock(&self.turns).add(end, job);
+        let (turns, delay) = (Arc::clone(&self.turns), Arc::clone(&self.delay));
+        // A thread that comes for this job takes the one whose turn it is: there are as many of the ones as of the others.
+        self.engine.pool().spawn(move || take_turn(&turns, &delay));
         async move {
             let _guard = guard;
             match answered.await {
@@ -166,7 +174,7 @@ impl Lane {
         let this = Arc::clone(self);
         // What couldn't begin in time isn't queued at all.
         let is_hopeless = Instant::now() + self.standing() >= deadline;
-        let job = self.run(move |running| {
+        let job = self.run(Share::default(), move |running| {
             let running = Running { deadline: Some(deadline), ..running.clone() };
             running.check()?;
             let mut coder = this.take_coder();
@@ -184,16 +192,33 @@ impl Lane {
     }
 
     fn take_coder(&self) -> Coder {
-        let kept = self.coders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = lock(&self.coders).pop();
         kept.unwrap_or_else(|| self.engine.coder())
     }
 
     fn keep_coder(&self, coder: Coder) {
-        let mut coders = self.coders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut coders = lock(&self.coders);
         if coders.len() < self.threads() {
             coders.push(coder);
         }
     }
+}
+
+/// Runs the job whose turn it is.
+fn take_turn(turns: &Mutex<Turns<Job>>, delay: &Mutex<Delay>) {
+    let (next, longest) = {
+        let mut turns = lock(turns);
+        (turns.next(), turns.longest())
+    };
+    let Some((start, next)) = next else { return };
+    let waited = next.since.elapsed();
+    // Those that asked for little go before: a standing queue is seen by those that wait.
+    lock(delay).note(longest.map_or(waited, |longest| longest.max(waited)), clock());
+    (next.job)(waited, start);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -205,22 +230,22 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_and_the_pool_lives_on() {
         let lane = Lane::new("test", 1, &Admission::default()).unwrap();
-        let refusal = lane.run(|_| -> () { panic!("on purpose") }).await.unwrap_err();
+        let refusal = lane.run(Share::default(), |_| -> () { panic!("on purpose") }).await.unwrap_err();
         assert_eq!(refusal.code, Code::Internal);
-        assert_eq!(lane.run(|_| 7).await.unwrap(), 7);
+        assert_eq!(lane.run(Share::default(), |_| 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn a_job_nobody_waits_for_does_not_run() {
         let lane = Arc::new(Lane::new("test", 1, &Admission::default()).unwrap());
         let (release, blocked) = std::sync::mpsc::channel::<()>();
-        let first = lane.run(move |_| blocked.recv().is_ok());
+        let first = lane.run(Share::default(), move |_| blocked.recv().is_ok());
         let ran = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&ran);
-        drop(lane.run(move |_| seen.store(true, Ordering::Relaxed)));
+        drop(lane.run(Share::default(), move |_| seen.store(true, Ordering::Relaxed)));
         release.send(()).unwrap();
         assert!(first.await.unwrap());
-        lane.run(|_| ()).await.unwrap();
+        lane.run(Share::default(), |_| ()).await.unwrap();
         assert!(!ran.load(Ordering::Relaxed));
         assert_eq!(lane.waiting(), 0);
     }
@@ -247,7 +272,7 @@ mod tests {
         assert!(told.recv().unwrap(), "the second stage must not begin");
         // The same by the clock.
         let deadline = Instant::now() + Duration::from_millis(20);
-        let late = lane.run(move |running| {
+        let late = lane.run(Share::default(), move |running| {
             let running = Running { deadline: Some(deadline), ..running.clone() };
             while running.check().is_ok() {
                 std::thread::yield_now();

@@ -34,6 +34,7 @@ mod telemetry;
 mod tls;
 mod traces;
 mod transport;
+mod turns;
 pub(crate) mod wire;
 
 use std::sync::{Arc, PoisonError, RwLock};

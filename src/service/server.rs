@@ -34,6 +34,7 @@ use crate::service::reload::{Reloader, follow_certificates};
 use crate::service::telemetry::Telemetry;
 use crate::service::tls::Encryption;
 use crate::service::transport::{Listener, Transport};
+use crate::service::turns::Share;
 use crate::service::{Shared, edge, http, selftest};
 
 /// Why a server couldn't start or run.
@@ -116,7 +117,9 @@ impl Server {
             .map_err(|error| ServeError::start("the compute pool", &error))?;
         let lane = compute.lane(None);
         let engine = lane.engine().clone();
-        let tested = lane.run(move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool())).await;
+        let tested = lane
+            .run(Share::default(), move |_| selftest::run(&mut engine.coder(), engine.level(), engine.pool()))
+            .await;
         let self_test = tested.unwrap_or_else(|refusal| Err(refusal.message));
         if let Err(error) = &self_test {
             tracing::error!(error, "the self-test failed: the server won't be ready");

@@ -18,6 +18,7 @@ use crate::service::lane::Running;
 use crate::service::ledger::Outcome;
 use crate::service::refusal::Refusal;
 use crate::service::traces::{self, Took};
+use crate::service::turns::Share;
 use crate::service::wire::Still;
 use crate::session::{Coder, Order, PacketInfo, StageTimes, Stamp};
 
@@ -174,7 +175,7 @@ pub(crate) async fn decompress(
     let limits = Limits { min_width: 1, min_height: 1, ..shared.config().limits.picture };
     let lane = shared.compute.lane(None);
     let engine = lane.engine().clone();
-    let job = lane.run(move |_| {
+    let job = lane.run(Share::default(), move |_| {
         let _room = room;
         if data.starts_with(&[0xFF, 0xD8]) {
             return images::decode(&data, &limits);

@@ -9,6 +9,7 @@ use auralink::proto::{Codec, Open};
 use tempfile::tempdir;
 use tokio::task::JoinHandle;
 
+use crate::attackers::attackers;
 use crate::instance::Instance;
 use crate::victim::{Victim, frame, i420, open, target};
 
@@ -23,11 +24,13 @@ struct Greedy {
 impl Greedy {
     async fn of(server: &Instance, codec: Codec, width: u32, height: u32) -> Self {
         let open = Open { window: 4, ..open(codec, width, height) };
-        let mut stream = Stream::open(&target(vec![server.url()], Retry::NEVER), open).await.unwrap();
+        let target = target(vec![server.url()], Retry::NEVER);
+        let opened = attackers().spawn(async move { Stream::open(&target, open).await.unwrap() });
+        let mut stream = opened.await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let pictures: Vec<_> = (0..2).map(|time| i420(width, height, time)).collect();
-        let task = tokio::spawn(async move {
+        let task = attackers().spawn(async move {
             let (mut sent, mut packets, mut refused) = (0, 0, 0);
             loop {
                 while stream.has_credit() {
@@ -99,6 +102,28 @@ async fn one_who_wants_all_leaves_the_others_alike() {
     );
     assert!(packets > 0 && cut == 0, "it has its share too");
     assert!(evenness(&beside) >= 0.9, "{beside:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_want_all_leave_room_for_one_who_wants_little() {
+    let folder = tempdir().unwrap();
+    let server = Instance::start(folder.path(), &["--threads", "2"]);
+    let alone = Victim::alone(&server, Duration::from_secs(2)).await;
+    let mut greedy = Vec::new();
+    for _ in 0..32 {
+        greedy.push(Greedy::of(&server, Codec::Lossless, 640, 360).await);
+    }
+    let beside = Victim::alone(&server, Duration::from_secs(5)).await;
+    let mut packets = Vec::new();
+    for greedy in greedy {
+        packets.push(greedy.end().await[0] as usize);
+    }
+    println!(
+        "beside 32 streams of 640x360 that keep their windows full ({} packets, evenness {:.3}): {beside}; alone {alone}",
+        packets.iter().sum::<usize>(),
+        evenness(&packets)
+    );
+    assert!(evenness(&packets) >= 0.9, "{packets:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ use tempfile::tempdir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::attackers::attackers;
 use crate::harness::PATIENCE;
 use crate::instance::Instance;
 use crate::victim::{Victim, open};
@@ -63,7 +64,7 @@ async fn half_sent_messages_keep_to_the_budget() {
     let part = Bytes::from(vec![0x5A; 12 << 20]);
     let attackers = (0..64).map(|_| {
         let (grpc, part) = (server.grpc, part.clone());
-        tokio::spawn(async move {
+        attackers().spawn(async move {
             let client = connect(grpc, 1 << 20).await;
             let (response, mut body) = call(&client, open(Codec::H264, 640, 360)).await;
             let mut prefix = vec![0];
@@ -136,7 +137,7 @@ async fn never_read(width: u32, height: u32) {
     };
     let attackers = (0..8).map(|_| {
         let (grpc, data, open) = (server.grpc, data.clone(), open.clone());
-        tokio::spawn(async move {
+        attackers().spawn(async move {
             // A window too small for one packet, and never opened.
             let client = connect(grpc, 1 << 10).await;
             let calls: Vec<_> =

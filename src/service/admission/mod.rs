@@ -6,6 +6,7 @@
 //! quarter of the whole is for connections that hold little: those that took all the rest don't keep them waiting.
 
 mod answer;
+mod chatter;
 mod config;
 mod delay;
 mod framing;

@@ -1,5 +1,5 @@
 //! A connection's socket isn't read while one of its requests waits for room, so that what is sent meanwhile stays with the sender
-//! instead of filling the windows of HTTP/2, which nobody counts.
+//! instead of filling the windows of HTTP/2, which nobody counts. One that talks without saying anything is ended here, too.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::chatter::Chatter;
 
 /// Bytes read before those they are for have their turn, and may find that there is no room.
 const TURN_BYTES: usize = 64 << 10;
@@ -84,11 +86,12 @@ pub(crate) struct Valved<S> {
     valve: Valve,
     /// Bytes read since others had their turn.
     read: usize,
+    chatter: Chatter,
 }
 
 impl<S> Valved<S> {
-    pub(crate) const fn new(socket: S, valve: Valve) -> Self {
-        Self { socket, valve, read: 0 }
+    pub(crate) fn new(socket: S, valve: Valve) -> Self {
+        Self { socket, valve, read: 0, chatter: Chatter::new() }
     }
 }
 
@@ -110,6 +113,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Valved<S> {
                 let bytes = buffer.filled().len() - before;
                 this.read += bytes;
                 this.valve.0.heard.fetch_add(bytes, Ordering::Relaxed);
+                if !this.chatter.take(buffer.filled().get(before..).unwrap_or_default()) {
+                    return Poll::Ready(Err(io::Error::other(
+                        "more frames than a connection may send that carry nothing",
+                    )));
+                }
             }
             // Others have their turn anyway.
             Poll::Pending => this.read = 0,

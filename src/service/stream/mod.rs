@@ -24,6 +24,7 @@ use crate::service::proto::{self, compress_stream_response::Message as Out};
 use crate::service::refusal::Refusal;
 use crate::service::registry::{Command, Place};
 use crate::service::traces::FrameTraces;
+use crate::service::turns::Share;
 use crate::service::wire::{Opening, Source};
 use crate::session::{Changes, DropReason, Dropped, Feedback, Session, SessionConfig, Stamp};
 use inbox::Frame;
@@ -68,6 +69,7 @@ struct Owed {
 pub(crate) struct Stream {
     shared: Arc<Shared>,
     lane: Arc<Lane>,
+    share: Share,
     lease: Lease,
     intake: Arc<Intake>,
     tally: Tally,
@@ -130,6 +132,7 @@ impl Stream {
             traced: FrameTraces::new(shared.config().telemetry.frame_every),
             shared,
             lane,
+            share: Share::default(),
             tally: Tally::new(opening.id.to_string(), lease.caller().id.to_string()),
             lease,
             intake,
@@ -335,7 +338,7 @@ impl Stream {
             begun: self.begun,
             max_wait: Duration::from_millis(self.shared.config().limits.request_timeout_ms.into()),
         };
-        self.job = Some(Box::pin(self.lane.run(move |running| work.run(running))));
+        self.job = Some(Box::pin(self.lane.run(self.share.clone(), move |running| work.run(running))));
     }
 
     async fn finish_job(&mut self, done: Option<Result<Done, Refusal>>) -> Result<(), Gone> {
