@@ -9,7 +9,10 @@ const DOWN_AFTER: Duration = Duration::from_millis(100);
 const DOWN_REST: Duration = Duration::from_secs(1);
 /// How long a stream begins: what is too large then is so because nothing is known yet.
 const BEGINNING: Duration = Duration::from_secs(3);
-/// As for a smaller one: for the first that is larger, as a stream begins small, and for those after it.
+/// As for a smaller one: for the full size in a stream's first second, for the first that is larger, as a stream begins small, and
+/// for those after it. What is known at first is less than there is: a link that seems to carry the full size does, while another
+/// size may not be the last.
+const FULL_AFTER: Duration = Duration::from_millis(300);
 const FIRST_UP_AFTER: Duration = Duration::from_secs(1);
 const UP_AFTER: Duration = Duration::from_secs(4);
 const UP_REST: Duration = Duration::from_secs(60);
@@ -91,6 +94,9 @@ impl Ladder {
         if wanted < self.scale {
             return wished_for(DOWN_AFTER).filter(|_| has_rested(DOWN_REST)).unwrap_or(self.scale);
         }
+        if self.is_new(now) && wished_for(FULL_AFTER) == Some(Scale::FULL) {
+            return Scale::FULL;
+        }
         let (after, rest) = match self.has_settled {
             false => (FIRST_UP_AFTER, DOWN_REST),
             true if kbps >= ANOTHER_LINK * self.least_kbps => (UP_AFTER, UP_REST_ON_ANOTHER_LINK),
@@ -99,6 +105,11 @@ impl Ladder {
         // One step all the way is better than several: what is wanted more and more is waited for, and not without end.
         let is_all = |scale: &Scale| *scale >= wanted || wished_for(2 * after).is_some();
         wished_for(after).filter(|scale| has_rested(rest) && is_all(scale)).unwrap_or(self.scale)
+    }
+
+    /// Whether its first size hasn't been left, and is too new to be waited for.
+    fn is_new(&self, now: Duration) -> bool {
+        self.changed.is_none() && self.began.is_some_and(|began| now.saturating_sub(began) <= FIRST_UP_AFTER)
     }
 
     /// A frame was planned for which `wanted` was wanted, and is coded at `scale`.
@@ -197,6 +208,10 @@ mod tests {
     fn the_first_frame_is_as_wanted_and_the_second_size_comes_soon_and_in_one_step() {
         assert_eq!(play(&[(5.0, 3, 1e3), (9.0, 0, 1e3)]), [(0.0, 0), (0.0, 3), (6.0, 0)]);
         let rising = [(1.0, 4, 1e3), (1.3, 3, 1e3), (1.8, 2, 1e3), (9.0, 0, 1e3)];
+        // The full size, where it is wanted from the first moments on.
+        assert_eq!(play(&[(0.1, 3, 1e3), (9.0, 0, 1e3)]), [(0.0, 0), (0.0, 3), (0.4, 0)]);
+        assert_eq!(play(&[(0.1, 3, 1e3), (0.5, 1, 1e3), (9.0, 0, 1e3)]), [(0.0, 0), (0.0, 3), (0.8, 0)]);
+        assert_eq!(play(&[(0.1, 3, 1e3), (9.0, 1, 1e3)]), [(0.0, 0), (0.0, 3), (1.0, 1)]);
         assert_eq!(play(&rising), [(0.0, 0), (0.0, 4), (2.8, 0)]);
         // One that is wanted more and more isn't waited for without end.
         let slowly: Vec<_> = (0..4).map(|k| (1.0 + 0.8 * f64::from(k), 4 - k as usize, 1e3)).collect();
