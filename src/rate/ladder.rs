@@ -107,7 +107,7 @@ impl Ladder {
         wished_for(after).filter(|scale| has_rested(rest) && is_all(scale)).unwrap_or(self.scale)
     }
 
-    /// Whether its first size hasn't been left, and is too new to be waited for.
+    /// Whether the stream is in its first second, and at its first size.
     fn is_new(&self, now: Duration) -> bool {
         self.changed.is_none() && self.began.is_some_and(|began| now.saturating_sub(began) <= FIRST_UP_AFTER)
     }

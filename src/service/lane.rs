@@ -236,6 +236,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_that_has_had_little_goes_before_one_that_has_had_much() {
+        let lane = Lane::new("test", 1, &Admission::default()).unwrap();
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let first = lane.run(Share::default(), move |_| blocked.recv().is_ok());
+        let (much, order) = (Share::default(), Arc::new(Mutex::new(Vec::new())));
+        much.charge(0, Duration::from_secs(1));
+        let jobs = [(much.clone(), "much"), (much, "much"), (Share::default(), "little")].map(|(share, name)| {
+            let order = Arc::clone(&order);
+            lane.run(share, move |_| lock(&order).push(name))
+        });
+        release.send(()).unwrap();
+        assert!(first.await.unwrap());
+        for job in jobs {
+            job.await.unwrap();
+        }
+        assert_eq!(*lock(&order), ["little", "much", "much"]);
+    }
+
+    #[tokio::test]
     async fn a_job_nobody_waits_for_does_not_run() {
         let lane = Arc::new(Lane::new("test", 1, &Admission::default()).unwrap());
         let (release, blocked) = std::sync::mpsc::channel::<()>();

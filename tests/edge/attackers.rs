@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The least that the system gives a thread.
+#[cfg(target_os = "linux")]
 const LAST: i32 = 19;
 
 /// What attackers run on.

@@ -190,25 +190,31 @@ where
 
 const ENHANCE_YOUR_CALM: Option<u32> = Some(11);
 
+/// Connections that open a stream and say something of it, again and again. Gives how often each did, and how it was ended.
+async fn open_streams(
+    connections: usize,
+    server: &Arc<Instance>,
+    most: usize,
+    then: fn(u32) -> Vec<u8>,
+) -> Vec<(usize, Option<u32>)> {
+    let attack = move |mut raw: Raw| async move {
+        let block = head();
+        let open = |at| {
+            let stream = 2 * at as u32 + 1;
+            [http2(HEADERS, END_HEADERS, stream, &block), then(stream)].concat()
+        };
+        let said = raw.flood(most, open).await;
+        (said, raw.end().await)
+    };
+    each(connections, server, attack).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_opened_and_reset_end_their_connection() {
     let (_folder, server) = server("").await;
     let most = rounds(20_000);
-    let attack = async || {
-        each(10, &server, move |mut raw| async move {
-            let block = head();
-            let said = raw
-                .flood(most, |at| {
-                    let stream = 2 * at as u32 + 1;
-                    let mut both = http2(HEADERS, END_HEADERS, stream, &block);
-                    both.extend(http2(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
-                    both
-                })
-                .await;
-            (said, raw.end().await)
-        })
-        .await
-    };
+    let reset = |stream| http2(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+    let attack = async || open_streams(10, &server, most, reset).await;
     let ended = beside("rapid reset, 10 connections", &server, attack).await;
     assert!(ended.iter().all(|(said, _)| *said < most), "{ended:?}");
     assert!(ended.iter().any(|(_, code)| *code == ENHANCE_YOUR_CALM), "{ended:?}");
@@ -218,22 +224,9 @@ async fn streams_opened_and_reset_end_their_connection() {
 async fn streams_that_make_the_server_reset_them_end_their_connection() {
     let (_folder, server) = server("").await;
     let most = rounds(20_000);
-    let attack = async || {
-        each(4, &server, move |mut raw| async move {
-            let block = head();
-            let said = raw
-                .flood(most, |at| {
-                    let stream = 2 * at as u32 + 1;
-                    let mut both = http2(HEADERS, END_HEADERS, stream, &block);
-                    // An increment of nothing is an error of the stream (RFC 9113, 6.9).
-                    both.extend(http2(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()));
-                    both
-                })
-                .await;
-            (said, raw.end().await)
-        })
-        .await
-    };
+    // An increment of nothing is an error of the stream (RFC 9113, 6.9).
+    let provoke = |stream| http2(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes());
+    let attack = async || open_streams(4, &server, most, provoke).await;
     let ended = beside("resets provoked, 4 connections", &server, attack).await;
     assert!(ended.iter().all(|(said, _)| *said < most), "{ended:?}");
 }

@@ -46,8 +46,8 @@ impl Chatter {
                     let goes_on = PREFACE.get(*done) == Some(&byte);
                     self.at = match *done + 1 {
                         _ if !goes_on => At::Elsewhere,
-                        24 => At::Head([0; 9], 0),
-                        done => At::Preface(done),
+                        done if done < PREFACE.len() => At::Preface(done),
+                        _ => At::Head([0; 9], 0),
                     };
                     data = rest;
                 }
@@ -64,8 +64,8 @@ impl Chatter {
                     }
                 }
                 At::Payload(left) => {
-                    let taken = data.len().min(*left);
-                    (data, *left) = (&data[taken..], *left - taken);
+                    let (its, rest) = data.split_at(data.len().min(*left));
+                    (data, *left) = (rest, *left - its.len());
                 }
             }
             if matches!(self.at, At::Payload(0)) {
